@@ -1,0 +1,1 @@
+"""The virtual machine: process, QMP, console, link, memory. Effects only, no judging."""

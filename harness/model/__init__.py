@@ -1,0 +1,1 @@
+"""Frozen values that travel between the layers; no behaviour beyond their own invariants."""

@@ -1,0 +1,59 @@
+"""A kernel that can be tested, after it was found or fetched."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field
+
+from harness.model.base import Value
+
+
+class Capability(StrEnum):
+    """What a scenario can need of a kernel."""
+
+    EFI = "efi"
+    ESRT = "esrt"
+    BGRT = "bgrt"
+    KEXEC_LOAD = "kexec-load"
+    KEXEC_FILE_LOAD = "kexec-file-load"
+    FIRMWARE_MEMMAP = "firmware-memmap"
+
+
+class Decision(Value):
+    """Has the kernel a capability? ``reason`` is always given, in words, with the symbol it was read from."""
+
+    possible: bool
+    reason: str
+
+
+class PackageRef(Value):
+    """A Debian package as it was fetched."""
+
+    name: str
+    version: str
+    suite: str
+    sha256: str
+
+
+class KernelImage(Value):
+    """A kernel on disk, ready to boot."""
+
+    name: str
+    """The registry's name, or the file's name for a kernel given by path."""
+    release: str
+    """``uname -r``, read from the bzImage header."""
+    banner: str
+    """The version string of the bzImage header (boot protocol: kernel_version), release and build."""
+    image: Path
+    sha256: str
+    config: Path | None = None
+    modules: Path | None = None
+    """The directory ``lib/modules/RELEASE`` with the modules, or None when the package has none."""
+    packages: tuple[PackageRef, ...] = ()
+    init_size_bytes: int
+    """Memory the kernel needs to unpack itself (boot protocol: init_size)."""
+    pref_address: int
+    alignment_bytes: int
+    capabilities: dict[Capability, Decision] = Field(default_factory=dict)

@@ -1,0 +1,117 @@
+"""Everything about one run, decided before anything starts; written to ``plan.json``.
+
+A plan is a pure function of scenario, kernels, firmware and host, but for its run id and nonce.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field
+
+from harness.model.base import Value
+from harness.model.kernel import KernelImage
+from harness.model.scenario import MemoryType, Scenario, Syscall, TableName
+
+GUID_ESRT = "b122a263-3661-4f68-9929-78f8b0d62180"
+GUID_MEMATTR = "dcfa911d-26eb-469f-a220-38b7dc461220"
+GUID_ACPI20 = "8868e871-e4f1-11d3-bc22-0080c73c8881"
+
+
+class Accel(StrEnum):
+    TCG = "tcg"
+    KVM = "kvm"
+
+
+class FirmwareFiles(Value):
+    """A firmware build, found through QEMU's firmware descriptors (docs/interop/firmware.json of QEMU)."""
+
+    name: str
+    code: Path
+    vars_template: Path
+    descriptor: str
+    """The descriptor file it was found by, or the option that named it."""
+    version: str = ""
+    """Package and version where known, such as ``ovmf 2022.11-6+deb12u2``."""
+
+
+class TablePlan(Value):
+    """One configuration table the EFI agent installs.
+
+    The agent allocates ``pages`` pages of ``memory``, fills them with canary words (see
+    ``harness.evidence.canary``), copies ``content`` to page offset ``offset`` and installs it under ``guid``.
+    """
+
+    name: TableName
+    guid: str
+    memory: MemoryType
+    at: int | None = None
+    below: int | None = None
+    pages: int
+    offset: int
+    canary_seed: int
+    content_hex: str
+
+
+class Payload(Value):
+    """A file the guest reads from a read-only virtio-blk disk, named by the disk's serial."""
+
+    serial: str
+    """At most 20 bytes (virtio-blk's limit)."""
+    path: Path
+    size_bytes: int
+    """The file's true size; the disk is rounded up to whole sectors."""
+
+
+class EpochPlan(Value):
+    """One kernel of the run. Epoch 1 is started by firmware, epoch N+1 by a kexec in epoch N."""
+
+    number: int
+    kernel: KernelImage
+    cmdline: str
+    initrd: Path
+    initrd_size_bytes: int
+    syscall: Syscall | None = None
+    """How this epoch is entered; None for the first."""
+    kernel_serial: str = ""
+    initrd_serial: str = ""
+    """The disks that the previous epoch reads this epoch's kernel and initrd from."""
+
+
+class Budgets(Value):
+    """Seconds allowed for each phase, already scaled for this host and accelerator."""
+
+    firmware_s: float
+    boot_s: float
+    load_s: float
+    kexec_s: float
+    reply_s: float
+
+
+class Plan(Value):
+    """One run, complete."""
+
+    format: int = 1
+    run_id: str
+    variant: str
+    """``esrt/kexec-file[debian-6.1-cloud,ovmf-x64]``."""
+    nonce: str
+    """Eight lower case hexadecimal digits, new for each run."""
+    scenario: Scenario
+    scenario_file: str = ""
+    firmware: FirmwareFiles
+    accel: Accel
+    accel_reason: str
+    qemu: Path
+    qemu_version: str
+    tables: tuple[TablePlan, ...] = ()
+    watch: tuple[TableName, ...] = ()
+    """Tables sampled from outside at every border."""
+    epochs: tuple[EpochPlan, ...]
+    payloads: tuple[Payload, ...] = ()
+    argv: tuple[str, ...] = ()
+    """QEMU's arguments with ``{run}`` for the run directory, without the file descriptors of console, link and QMP."""
+    budgets: Budgets
+    tools: dict[str, str] = Field(default_factory=dict)
+    """Versions of what goes into the guest: kexec-tools, busybox, the agent's hash."""

@@ -1,0 +1,164 @@
+"""What happened in one run, as it is written to the run directory. Nothing here is judged.
+
+A run directory holds::
+
+    plan.json        the Plan
+    end.json         RunEnd: how the run ended; written last, also after Ctrl-C
+    journal.jsonl    one Entry a line, in order of time: phases, link frames, QMP events, samples
+    console.log      COM1, every byte (NUL, escapes and all)
+    console.times    one ``seconds offset`` pair a line, for each block of console.log that came in
+    debugcon.log     OVMF's debug console (port 0x402)
+    com2.log         the link's raw bytes, for when frames are lost in noise
+    samples/         guest-physical memory, one file a sample
+    facts/           bodies of the guest's reports, ``EPOCH-NAME``
+    qemu.stderr      what QEMU said
+    verdict.json verdict.txt     what ``harness judge`` makes of all this; never read by it
+
+Times are seconds on the monotonic clock since the run started.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from harness.model.base import Value
+
+
+class Phase(StrEnum):
+    """Where a run stands."""
+
+    START = "start"
+    FIRMWARE = "firmware"
+    AGENT = "agent"
+    KERNEL = "kernel"
+    USERSPACE = "userspace"
+    LOAD = "kexec load"
+    JUMP = "kexec jump"
+    OFF = "off"
+
+
+class Point(StrEnum):
+    """The borders of an epoch at which memory is sampled, with the virtual CPUs stopped."""
+
+    HANDOFF = "handoff"
+    """Epoch 0: the EFI agent has done everything and is about to start the first kernel."""
+    UP = "up"
+    """The guest agent of this epoch has reported, before it does anything else."""
+    LOADED = "loaded"
+    """The next kernel is loaded, kexec not yet called."""
+    END = "end"
+    """The last epoch is done, or the run ended badly and QEMU could still be asked."""
+
+
+class PhaseEntry(Value):
+    type: Literal["phase"] = "phase"
+    t_s: float
+    phase: Phase
+    epoch: int
+    """0 for firmware and EFI agent, 1 for the first kernel."""
+    console_offset: int
+    """Bytes of console.log so far: where this phase begins in it."""
+    detail: str = ""
+
+
+class FrameEntry(Value):
+    """A frame from the EFI agent or the guest agent (see ``harness.machine.frame``)."""
+
+    type: Literal["frame"] = "frame"
+    t_s: float
+    epoch: int
+    kind: str
+    fields: dict[str, str]
+    body_file: str | None = None
+    """Where the body lies, relative to the run directory; None when there was none."""
+
+
+class CommandEntry(Value):
+    """A command from the host to the guest agent."""
+
+    type: Literal["command"] = "command"
+    t_s: float
+    epoch: int
+    name: str
+    fields: dict[str, str]
+
+
+class EventEntry(Value):
+    """A QMP event."""
+
+    type: Literal["event"] = "event"
+    t_s: float
+    name: str
+    data: str
+    """The event's data as JSON text."""
+
+
+class SampleEntry(Value):
+    """Guest-physical memory read from outside."""
+
+    type: Literal["sample"] = "sample"
+    t_s: float
+    epoch: int
+    point: Point
+    subject: str
+    """A TableName, or another name for memory that was read to find one (``rsdp``)."""
+    address: int
+    size_bytes: int
+    table_address: int
+    """Where in it the table itself begins; the rest of the pages is canary."""
+    table_size_bytes: int
+    file: str
+    sha256: str
+
+
+class NoteEntry(Value):
+    """Something that could not be done, or that a reader should know. Never hides a verdict."""
+
+    type: Literal["note"] = "note"
+    t_s: float
+    epoch: int
+    text: str
+
+
+Entry = Annotated[
+    PhaseEntry | FrameEntry | CommandEntry | EventEntry | SampleEntry | NoteEntry, Field(discriminator="type")
+]
+
+
+class EndKind(StrEnum):
+    """How the machine's part of a run ended."""
+
+    COMPLETE = "complete"
+    """Every step was done and every report came in."""
+    GUEST_ERROR = "guest-error"
+    """The guest agent or EFI agent reported that it could not do a step."""
+    PANIC = "panic"
+    """A panic on the console, or the pvpanic device."""
+    RESET = "reset"
+    """The machine reset behind the kernel's back, or a triple fault."""
+    POWEROFF = "poweroff"
+    """The guest switched the machine off before its time."""
+    BACK_IN_FIRMWARE = "back-in-firmware"
+    """The EFI agent reported again after a kernel had started."""
+    TIMEOUT = "timeout"
+    """A budget ran out; ``detail`` says what was waited for."""
+    QEMU_DIED = "qemu-died"
+    HOST = "host"
+    """QEMU stopped with an internal error, or the host failed."""
+    INTERRUPTED = "interrupted"
+
+
+class RunEnd(Value):
+    kind: EndKind
+    t_s: float
+    epoch: int
+    phase: Phase
+    detail: str
+    console_offset: int
+    last_line: str = ""
+    """The last line of the console that is not empty."""
+    qemu_exit: int | None = None
+    """QEMU's exit status (negative: the signal) when it ended by itself."""
