@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-_SIZE = re.compile(r"(?P<number>0x[0-9a-fA-F]+|[0-9]+)\s*(?P<unit>|B|KiB|MiB|GiB|K|M|G)")
+_SIZE = re.compile(r"(?P<number>0x[0-9a-fA-F]{1,16}|[0-9]{1,19})\s*(?P<unit>|B|KiB|MiB|GiB|K|M|G)")
 _FACTOR = {"": 1, "B": 1, "KiB": 2**10, "K": 2**10, "MiB": 2**20, "M": 2**20, "GiB": 2**30, "G": 2**30}
 
 
@@ -28,7 +28,8 @@ def parse_size(value: object) -> int:
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError("is not a size; write a number of bytes or a number with KiB, MiB or GiB, such as 40MiB")
-    return int(match["number"], 0) * _FACTOR[match["unit"]]
+    number = match["number"]
+    return int(number, 16 if number.startswith("0x") else 10) * _FACTOR[match["unit"]]
 
 
 def parse_address(value: object) -> int:

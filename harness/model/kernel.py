@@ -48,6 +48,7 @@ class KernelImage(Value):
     """The version string of the bzImage header (boot protocol: kernel_version), release and build."""
     image: Path
     sha256: str
+    size_bytes: int
     config: Path | None = None
     modules: Path | None = None
     """The directory ``lib/modules/RELEASE`` with the modules, or None when the package has none."""

@@ -9,6 +9,7 @@ A run directory holds::
     console.times    one ``seconds offset`` pair a line, for each block of console.log that came in
     debugcon.log     OVMF's debug console (port 0x402)
     com2.log         the link's raw bytes, for when frames are lost in noise
+    qmp.jsonl        everything said on QMP, for when a command failed
     samples/         guest-physical memory, one file a sample
     facts/           bodies of the guest's reports, ``EPOCH-NAME``
     qemu.stderr      what QEMU said

@@ -244,5 +244,9 @@ class Scenario(Value):
         return self
 
     @property
+    def boot(self) -> BootOptions:
+        return next(step.boot for step in self.steps if isinstance(step, BootStep))
+
+    @property
     def kexecs(self) -> tuple[KexecOptions, ...]:
         return tuple(step.kexec for step in self.steps if isinstance(step, KexecStep))
