@@ -1,0 +1,112 @@
+"""known-issues.yaml: errors with places, and which entry counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ScenarioErrors
+from harness.load import load_known_issues, match
+from harness.model.verdict import Cause, KnownIssue
+
+ENTRY = """\
+- scenario: esrt/kexec-load
+  kernel: debian-*
+  cause: esrt-corrupt
+  epoch: 2
+  reason: The reservation never arrives where kexec-tools looks.
+  reference: af1648984828
+"""
+Load = Callable[..., tuple[KnownIssue, ...]]
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    monkeypatch.chdir(tmp_path)
+
+    def call(text: str, ids: tuple[str, ...] = ()) -> tuple[KnownIssue, ...]:
+        Path("k.yaml").write_text(text, encoding="utf-8")
+        return load_known_issues(Path("k.yaml"), ids)
+
+    return call
+
+
+def test_entries_in_the_order_of_the_file(load: Load) -> None:
+    issues = load(ENTRY + ENTRY.replace("kexec-load", "other").replace("  epoch: 2\n", ""))
+    assert [issue.scenario for issue in issues] == ["esrt/kexec-load", "esrt/other"]
+    assert (issues[0].cause, issues[0].epoch, issues[1].epoch) == (Cause.ESRT_CORRUPT, 2, None)
+
+
+def test_none_is_an_empty_list(load: Load) -> None:
+    assert load("[]\n") == ()
+
+
+def test_every_mistake_with_its_place(load: Load) -> None:
+    text = (
+        ENTRY.replace("esrt-corrupt", "esrt-corupt").replace("epoch: 2", "epoch: two")
+        + "- {scenaro: a/b, reason: x}\n- 3\n"
+    )
+    with pytest.raises(ScenarioErrors) as caught:
+        load(text)
+    said = str(caught.value).splitlines()
+    assert said[0].startswith("k.yaml:3:10: [0].cause: 'esrt-corupt' is not possible; allowed: esrt-corrupt, ")
+    assert said[0].endswith("; did you mean 'esrt-corrupt'?")
+    assert said[1:] == [
+        "k.yaml:4:10: [0].epoch: 'two' is not a whole number",
+        f"k.yaml:7:3: [1].cause: is missing; allowed: {', '.join(Cause)}",
+        "k.yaml:7:3: [1].kernel: is missing",
+        "k.yaml:7:3: [1].reference: is missing",
+        "k.yaml:7:3: [1].scenario: is missing",
+        "k.yaml:7:4: [1].scenaro: 'scenaro' is not a key here; allowed: scenario, kernel, cause, epoch, reason, "
+        "reference; did you mean 'scenario'?",
+        "k.yaml:7:26: [1].reason: is too short; at least 20 characters are needed",
+        "k.yaml:8:3: [2]: 3 is not a mapping; keys allowed: scenario, kernel, cause, epoch, reason, reference",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "k.yaml:1:1: is empty; write [] for a list without entries"),
+        ("a: b", "k.yaml:1:1: a mapping is not a list of known issues; write [] for none"),
+        ("- [", "k.yaml:1:4: is not YAML: the end of the file inside a list or mapping that is not closed"),
+    ],
+)
+def test_a_file_that_is_no_list(load: Load, text: str, message: str) -> None:
+    with pytest.raises(ScenarioErrors) as caught:
+        load(text)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("later", ["debian-*", "debian-6.1*", "debian-?.1", "debian-6.1-cloud"])
+def test_an_entry_behind_one_that_matches_as_much_is_a_mistake(load: Load, later: str) -> None:
+    with pytest.raises(
+        ScenarioErrors, match=r"k.yaml:7:3: \[1\]: is never used: the entry in line 1 matches everything"
+    ):
+        load(ENTRY + ENTRY.replace("debian-*", later))
+
+
+@pytest.mark.parametrize(("first", "later"), [("debian-6.1*", "debian-*"), ("a?", "a*"), ("a???", "a*"), ("ab", "a?")])
+def test_a_special_entry_before_a_general_one_is_right(load: Load, first: str, later: str) -> None:
+    assert len(load(ENTRY.replace("debian-*", first) + ENTRY.replace("debian-*", later))) == 2
+
+
+def test_an_entry_for_a_scenario_that_is_gone_is_a_mistake(load: Load) -> None:
+    assert load(ENTRY, ("esrt/kexec-load",))
+    with pytest.raises(ScenarioErrors) as caught:
+        load(ENTRY, ("esrt/kexec-loads", "bgrt/kexec-load"))
+    assert str(caught.value) == (
+        "k.yaml:1:13: [0].scenario: 'esrt/kexec-load' matches no scenario; did you mean 'esrt/kexec-loads'?"
+    )
+
+
+def test_the_first_entry_that_matches_counts(load: Load) -> None:
+    special = ENTRY.replace("debian-*", "debian-5.10").replace("epoch: 2", "epoch: 3")
+    issues = load(special + ENTRY)
+    assert match(issues, "esrt/kexec-load", "debian-5.10") == issues[0]
+    assert match(issues, "esrt/kexec-load", "debian-6.1-cloud") == issues[1]
+    assert match(issues, "esrt/kexec-load", "bzImage") is None
+    assert match(issues, "esrt/kexec-file", "debian-6.1-cloud") is None
+    assert match((), "esrt/kexec-load", "debian-6.1-cloud") is None

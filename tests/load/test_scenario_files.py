@@ -1,0 +1,139 @@
+"""The scenarios and known issues of this project: ids that checks use, and what keeps each of them honest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from load_samples import ROOT
+
+from harness.load import Variant, find_files, load_files, load_known_issues, load_selection, match
+from harness.model.scenario import KexecWouldOverlap, MemoryType, Syscall, TableIntact, TableName
+from harness.model.verdict import Cause
+
+SCENARIOS = ROOT / "scenarios"
+KNOWN = ROOT / "kernels" / "known-issues.yaml"
+IDS = {
+    "bgrt/kexec-file", "bgrt/kexec-load", "esrt/kexec-chain", "esrt/kexec-file", "esrt/kexec-load", "esrt/no-table",
+    "esrt/runtime-data", "kexec/add-efi-memmap", "kexec/alternate", "kexec/cross-version", "survey/tables",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def variants() -> tuple[Variant, ...]:
+    return load_files(find_files(SCENARIOS))
+
+
+def one(variants: tuple[Variant, ...], name: str) -> Variant:
+    return next(variant for variant in variants if variant.scenario.id == name)
+
+
+def test_the_ids_are_stable(variants: tuple[Variant, ...], kept: Callable[[Path, str], None]) -> None:
+    assert {variant.scenario.id for variant in variants} >= IDS
+    kept(Path(__file__).parent / "variants.txt", "".join(f"{variant.id}\n" for variant in variants))
+
+
+def test_the_survey_runs_only_when_it_is_named() -> None:
+    default = {variant.scenario.id for variant in load_selection(SCENARIOS)}
+    assert not [name for name in default if name.startswith("survey/")]
+    assert default >= IDS - {"survey/tables"}
+    assert len(load_selection(SCENARIOS, ["survey/tables"])) == 10
+
+
+@pytest.mark.parametrize("path", find_files(SCENARIOS), ids=lambda path: path.stem)
+def test_editors_find_the_schema(path: Path) -> None:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    start = "# yaml-language-server: $schema="
+    assert first.startswith(start)
+    assert (path.parent / first.removeprefix(start)).resolve() == ROOT / "harness" / "schema" / "scenario.schema.json"
+
+
+def test_every_scenario_says_where_it_comes_from(variants: tuple[Variant, ...]) -> None:
+    assert [variant.id for variant in variants if not variant.scenario.refs] == []
+
+
+def test_every_installed_esrt_is_at_one_place_under_a_padded_initrd(variants: tuple[Variant, ...]) -> None:
+    found = [variant.scenario for variant in variants if variant.scenario.firmware.tables]
+    assert len(found) > 20
+    for scenario in found:
+        assert scenario.machine.memory == 2**30, scenario.id
+        # The controls compare runs with each other: that needs the same place everywhere.
+        assert scenario.firmware.tables[0].esrt.below == found[0].firmware.tables[0].esrt.below, scenario.id
+        assert {kexec.initrd.pad for kexec in scenario.kexecs} == {40 * 2**20}, scenario.id
+
+
+def test_a_table_that_may_be_overwritten_has_the_proof_of_overlap(variants: tuple[Variant, ...]) -> None:
+    """Only runtime memory (never System RAM), a table that is not there, and the survey are without it."""
+    without = set()
+    for scenario in (variant.scenario for variant in variants):
+        intact = {item.table_intact for item in scenario.expect if isinstance(item, TableIntact)}
+        proofs = {item.kexec_would_overlap for item in scenario.expect if isinstance(item, KexecWouldOverlap)}
+        assert intact, scenario.id
+        if proofs != intact:
+            without.add(scenario.id)
+    assert without == {"esrt/runtime-data", "esrt/no-table", "survey/tables"}
+
+
+def test_the_control_differs_from_the_failing_scenario_only_by_the_memory_type(variants: tuple[Variant, ...]) -> None:
+    control, failing = one(variants, "esrt/runtime-data").scenario, one(variants, "esrt/kexec-load").scenario
+    here, there = control.firmware.tables[0].esrt, failing.firmware.tables[0].esrt
+    assert here.memory is MemoryType.RUNTIME_SERVICES_DATA
+    assert there.memory is MemoryType.BOOT_SERVICES_DATA
+    assert here.model_copy(update={"memory": there.memory}) == there
+    assert (control.kernel, control.machine, control.cmdline) == (failing.kernel, failing.machine, failing.cmdline)
+    assert failing.kexecs[0] in control.kexecs
+    assert {kexec.syscall for kexec in control.kexecs} == set(Syscall)
+
+
+def test_the_causal_control_differs_from_the_failing_scenario_only_by_the_command_line(
+    variants: tuple[Variant, ...],
+) -> None:
+    control, failing = one(variants, "kexec/add-efi-memmap").scenario, one(variants, "esrt/kexec-load").scenario
+    assert control.cmdline == ["add_efi_memmap"]
+    same = {"id": failing.id, "why": failing.why, "refs": failing.refs, "cmdline": failing.cmdline}
+    assert control.model_copy(update=same) == failing
+
+
+def test_no_table_installs_nothing(variants: tuple[Variant, ...]) -> None:
+    scenario = one(variants, "esrt/no-table").scenario
+    assert scenario.firmware.tables == []
+    assert scenario.kexecs == ()
+    assert [item.table_intact for item in scenario.expect if isinstance(item, TableIntact)] == [TableName.ESRT]
+
+
+def test_bgrt_needs_a_screen_and_a_kernel_with_acpi_bgrt(variants: tuple[Variant, ...]) -> None:
+    for scenario in (variant.scenario for variant in variants):
+        tables = {item.table_intact for item in scenario.expect if isinstance(item, TableIntact)}
+        if TableName.BGRT in tables:
+            assert scenario.machine.vga, scenario.id
+            assert not scenario.kernel.endswith("-cloud"), scenario.id
+
+
+def test_known_issues_are_for_scenarios_that_exist(variants: tuple[Variant, ...]) -> None:
+    issues = load_known_issues(KNOWN, {variant.scenario.id for variant in variants})
+    assert {(issue.scenario, issue.cause, issue.epoch) for issue in issues} == {
+        ("esrt/kexec-load", Cause.ESRT_CORRUPT, 2),
+        ("kexec/alternate", Cause.ESRT_CORRUPT, 3),
+        ("bgrt/kexec-load", Cause.BGRT_CORRUPT, 2),
+    }
+
+
+def test_a_known_loss_is_in_the_epoch_that_kexec_load_enters(variants: tuple[Variant, ...]) -> None:
+    issues = load_known_issues(KNOWN)
+    hit = 0
+    for variant in variants:
+        issue = match(issues, variant.scenario.id, variant.scenario.kernel)
+        if issue is not None and issue.epoch is not None:
+            # Epoch 1 is booted by firmware; kexec number n (from 0) enters epoch n + 2.
+            assert variant.scenario.kexecs[issue.epoch - 2].syscall is Syscall.LOAD, variant.id
+            assert all(kexec.syscall is Syscall.FILE for kexec in variant.scenario.kexecs[: issue.epoch - 2])
+            hit += 1
+    assert hit == 9
+
+
+def test_a_scenario_that_only_uses_kexec_file_load_has_no_known_issue(variants: tuple[Variant, ...]) -> None:
+    issues = load_known_issues(KNOWN)
+    safe = [v for v in variants if not any(kexec.syscall is Syscall.LOAD for kexec in v.scenario.kexecs)]
+    assert safe
+    assert [v.id for v in safe if match(issues, v.scenario.id, v.scenario.kernel)] == []
