@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+
+from harness.kernel import config
+from harness.model.kernel import Capability
+
+from .build import CONFIG
+
+
+def test_values() -> None:
+    parsed = config.parse(CONFIG, "config-6.1")
+    assert parsed is not None
+    assert parsed.get("EFI") == "y"
+    assert parsed.get("ACPI_BGRT") == "n"
+    assert parsed.get("LOCALVERSION") == "-x"
+    assert parsed.get("NEVER_HEARD_OF") == "n"
+
+
+def test_a_file_without_symbols_is_no_config() -> None:
+    assert config.parse("hello\n# a comment\n", "x") is None
+    assert config.parse("", "x") is None
+
+
+def test_decisions_name_symbol_and_place() -> None:
+    decisions = config.decide(config.parse(CONFIG, "config-6.1"), "6.1.0")
+    assert set(decisions) == set(Capability)
+    assert [capability for capability, decision in decisions.items() if not decision.possible] == [Capability.BGRT]
+    assert decisions[Capability.BGRT].reason == "CONFIG_ACPI_BGRT is not set in config-6.1 (6.1.0)"
+    assert decisions[Capability.EFI].reason == "CONFIG_EFI=y and CONFIG_EFI_STUB=y in config-6.1"
+
+
+@pytest.mark.parametrize(
+    ("symbol", "lost"),
+    [
+        ("EFI", {Capability.EFI, Capability.ESRT, Capability.BGRT}),
+        ("EFI_STUB", {Capability.EFI}),
+        ("EFI_ESRT", {Capability.ESRT}),
+        ("ACPI_BGRT", {Capability.BGRT}),
+        ("KEXEC", {Capability.KEXEC_LOAD}),
+        ("KEXEC_FILE", {Capability.KEXEC_FILE_LOAD}),
+        ("FIRMWARE_MEMMAP", {Capability.FIRMWARE_MEMMAP}),
+    ],
+)
+def test_each_symbol_decides(symbol: str, lost: set[Capability]) -> None:
+    everything = CONFIG.replace("# CONFIG_ACPI_BGRT is not set", "CONFIG_ACPI_BGRT=y")
+    whole = config.decide(config.parse(everything, "c"), "6.1")
+    assert all(decision.possible for decision in whole.values())
+    without = everything.replace(f"CONFIG_{symbol}=y\n", f"# CONFIG_{symbol} is not set\n")
+    decisions = config.decide(config.parse(without, "c"), "6.1")
+    assert {capability for capability, decision in decisions.items() if not decision.possible} == lost
+    assert all(f"CONFIG_{symbol} is not set in c" in decisions[capability].reason for capability in lost)
+
+
+def test_a_module_is_not_enough() -> None:
+    decisions = config.decide(config.Config({"KEXEC": "m"}, "c"), "6.1")
+    assert decisions[Capability.KEXEC_LOAD].reason == "CONFIG_KEXEC is m, y is needed in c (6.1)"
+
+
+def test_an_unknown_config_forbids_nothing_and_says_so() -> None:
+    decisions = config.decide(None, "6.1")
+    assert set(decisions) == set(Capability)
+    assert all(
+        decision.possible and "config unknown: not checked" in decision.reason for decision in decisions.values()
+    )
