@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "boot.h"
+
+#include "agent.h"
+#include "frame.h"
+
+#define MAX_CMDLINE_BYTES 4096 /* COMMAND_LINE_SIZE of x86 is 2048 */
+
+static struct {
+	EFI_HANDLE image;
+	EFI_LOADED_IMAGE_PROTOCOL *loaded;
+	struct fw_cfg_file initrd;
+	char cmdline[MAX_CMDLINE_BYTES + 1];
+} boot;
+
+static UINTN pages_for(UINT64 size)
+{
+	return (size + EFI_PAGE_SIZE - 1) / EFI_PAGE_SIZE;
+}
+
+static void *allocate_pages(UINT64 size, const char *what)
+{
+	EFI_PHYSICAL_ADDRESS address = 0;
+	EFI_STATUS status = boot_services->AllocatePages(AllocateAnyPages, EfiLoaderData, pages_for(size), &address);
+
+	if (EFI_FAILED(status))
+		fail(what, status);
+	return (void *)address;
+}
+
+static void load_kernel(struct fw_cfg_file file)
+{
+	static const EFI_GUID loaded_image = EFI_LOADED_IMAGE_PROTOCOL_GUID;
+	void *source = allocate_pages(file.size, "AllocatePages for the kernel");
+	MEMORY_MAPPED_PATH path = {
+		.Memory = { HARDWARE_DEVICE_PATH, HW_MEMMAP_DP, { 24, 0 } },
+		.MemoryType = EfiLoaderData,
+		.StartingAddress = (UINT64)source,
+		.EndingAddress = (UINT64)source + file.size - 1,
+		.End = { END_DEVICE_PATH, END_ENTIRE_DEVICE_PATH, { 4, 0 } },
+	};
+	EFI_STATUS status;
+
+	if (!fw_cfg_read(file, source))
+		fail("fw_cfg: the kernel cannot be read", EFI_DEVICE_ERROR);
+	status = boot_services->LoadImage(0, agent_image, &path.Memory, source, file.size, &boot.image);
+	if (EFI_FAILED(status))
+		fail("LoadImage refused the kernel", status);
+	status = boot_services->HandleProtocol(boot.image, &loaded_image, (void **)&boot.loaded);
+	if (EFI_FAILED(status))
+		fail("the loaded kernel has no EFI_LOADED_IMAGE_PROTOCOL", status);
+	/* LoadImage has its own copy by now; a second one would only take memory that a kexec may be after. */
+	status = boot_services->FreePages((EFI_PHYSICAL_ADDRESS)source, pages_for(file.size));
+	if (EFI_FAILED(status))
+		fail("FreePages of the kernel file", status);
+}
+
+/* Gives the image its command line as UCS-2. It must outlive this function: the stub reads it from there. */
+static void set_cmdline(struct fw_cfg_file file)
+{
+	void *buffer = 0;
+	CHAR16 *wide;
+	EFI_STATUS status;
+
+	if (file.size > MAX_CMDLINE_BYTES)
+		fail("the command line is longer than 4096 bytes", EFI_BAD_BUFFER_SIZE);
+	if (file.size && !fw_cfg_read(file, boot.cmdline))
+		fail("fw_cfg: the command line cannot be read", EFI_DEVICE_ERROR);
+	status = boot_services->AllocatePool(EfiLoaderData, (file.size + 1) * sizeof(*wide), &buffer);
+	if (EFI_FAILED(status))
+		fail("AllocatePool for the command line", status);
+	wide = buffer;
+	for (UINT32 i = 0; i < file.size; i++) {
+		if (boot.cmdline[i] < 0x20 || boot.cmdline[i] > 0x7e)
+			fail("the command line has a character that is not printable ASCII", EFI_INVALID_PARAMETER);
+		wide[i] = (CHAR16)boot.cmdline[i];
+	}
+	wide[file.size] = 0;
+	boot.loaded->LoadOptions = wide;
+	boot.loaded->LoadOptionsSize = (file.size + 1) * sizeof(*wide);
+}
+
+/*
+ * Called by the kernel's EFI stub: first for the size, then with a buffer that it has allocated, which is filled straight
+ * from the device. That is why only now, between `start` and the end of boot services, the initrd's address is known.
+ */
+static EFI_STATUS EFIAPI load_initrd(EFI_LOAD_FILE2_PROTOCOL *this, EFI_DEVICE_PATH_PROTOCOL *path, BOOLEAN boot_policy,
+				     UINTN *size, void *buffer)
+{
+	if (boot_policy)
+		return EFI_UNSUPPORTED; /* UEFI 2.10, 13.2.2: LoadFile2 never loads by boot policy */
+	if (!this || !path || !size)
+		return EFI_INVALID_PARAMETER;
+	if (!buffer || *size < boot.initrd.size) {
+		*size = boot.initrd.size;
+		return EFI_BUFFER_TOO_SMALL;
+	}
+	*size = boot.initrd.size;
+	if (!fw_cfg_read(boot.initrd, buffer))
+		fail("fw_cfg: the initrd cannot be read", EFI_DEVICE_ERROR);
+	frame_begin("initrd");
+	frame_field_hex("address", (UINT64)buffer);
+	frame_field_decimal("size", boot.initrd.size);
+	frame_end();
+	return EFI_SUCCESS;
+}
+
+static void offer_initrd(struct fw_cfg_file file)
+{
+	static const EFI_GUID device_path = EFI_DEVICE_PATH_PROTOCOL_GUID;
+	static const EFI_GUID load_file2 = EFI_LOAD_FILE2_PROTOCOL_GUID;
+	static EFI_LOAD_FILE2_PROTOCOL loader = { load_initrd };
+	static VENDOR_MEDIA_PATH path = {
+		.Vendor = { MEDIA_DEVICE_PATH, MEDIA_VENDOR_DP, { 20, 0 } },
+		.Guid = LINUX_EFI_INITRD_MEDIA_GUID,
+		.End = { END_DEVICE_PATH, END_ENTIRE_DEVICE_PATH, { 4, 0 } },
+	};
+	EFI_HANDLE handle = 0;
+	EFI_STATUS status;
+
+	boot.initrd = file;
+	if (!file.size)
+		return;
+	status = boot_services->InstallMultipleProtocolInterfaces(&handle, &device_path, &path, &load_file2, &loader,
+								  (void *)0);
+	if (EFI_FAILED(status))
+		fail("the initrd's LoadFile2 protocol cannot be installed (did QEMU get -initrd as well?)", status);
+}
+
+void boot_prepare(const struct plan *plan)
+{
+	load_kernel(plan->kernel);
+	set_cmdline(plan->cmdline);
+	offer_initrd(plan->initrd);
+}
+
+void report_image(void)
+{
+	frame_begin("image");
+	frame_field_hex("address", (UINT64)boot.loaded->ImageBase);
+	frame_field_decimal("size", boot.loaded->ImageSize);
+	frame_field_hex("initrd_address", 0);
+	frame_field_decimal("initrd_size", boot.initrd.size);
+	frame_field("cmdline", boot.cmdline);
+	frame_end();
+}
+
+__attribute__((noreturn)) void boot_start(void)
+{
+	EFI_STATUS status = boot_services->StartImage(boot.image, 0, 0);
+
+	fail("the kernel image came back from StartImage", status);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the agent needs of the UEFI specification, 2.10. Names are the specification's, so they can be looked up there;
+ * the section is given at each group. Members that are never called are plain pointers that keep the layout.
+ */
+#ifndef HARNESS_AGENT_EFI_H
+#define HARNESS_AGENT_EFI_H
+
+typedef unsigned char UINT8;
+typedef unsigned short UINT16;
+typedef unsigned int UINT32;
+typedef unsigned long long UINT64;
+typedef UINT64 UINTN;
+typedef UINT16 CHAR16;
+typedef UINT8 BOOLEAN;
+typedef UINTN EFI_STATUS;
+typedef UINTN EFI_TPL;
+typedef UINT64 EFI_PHYSICAL_ADDRESS;
+typedef void *EFI_HANDLE;
+
+/* The x64 calling convention (2.3.4.2) is the compiler's own for a windows target. */
+#define EFIAPI __attribute__((ms_abi))
+
+/* Status codes, appendix D */
+#define EFI_ERROR_BIT (1ULL << 63)
+#define EFI_SUCCESS 0ULL
+#define EFI_LOAD_ERROR (EFI_ERROR_BIT | 1)
+#define EFI_INVALID_PARAMETER (EFI_ERROR_BIT | 2)
+#define EFI_UNSUPPORTED (EFI_ERROR_BIT | 3)
+#define EFI_BAD_BUFFER_SIZE (EFI_ERROR_BIT | 4)
+#define EFI_BUFFER_TOO_SMALL (EFI_ERROR_BIT | 5)
+#define EFI_DEVICE_ERROR (EFI_ERROR_BIT | 7)
+#define EFI_OUT_OF_RESOURCES (EFI_ERROR_BIT | 9)
+#define EFI_NOT_FOUND (EFI_ERROR_BIT | 14)
+#define EFI_ABORTED (EFI_ERROR_BIT | 21)
+#define EFI_INCOMPATIBLE_VERSION (EFI_ERROR_BIT | 25)
+#define EFI_FAILED(status) (((status) & EFI_ERROR_BIT) != 0)
+
+#define EFI_PAGE_SIZE 4096ULL
+#define TPL_HIGH_LEVEL 31 /* 7.1 */
+
+typedef struct {
+	UINT32 Data1;
+	UINT16 Data2;
+	UINT16 Data3;
+	UINT8 Data4[8];
+} EFI_GUID;
+
+typedef struct {
+	UINT64 Signature;
+	UINT32 Revision;
+	UINT32 HeaderSize;
+	UINT32 CRC32;
+	UINT32 Reserved;
+} EFI_TABLE_HEADER;
+
+typedef enum { AllocateAnyPages, AllocateMaxAddress, AllocateAddress } EFI_ALLOCATE_TYPE; /* 7.2.1 */
+
+enum { EfiLoaderData = 2, EfiConventionalMemory = 7 };
+
+typedef struct { /* 7.2.3; firmware may make the entries of the map larger */
+	UINT32 Type;
+	UINT32 Reserved;
+	EFI_PHYSICAL_ADDRESS PhysicalStart;
+	UINT64 VirtualStart;
+	UINT64 NumberOfPages;
+	UINT64 Attribute;
+} EFI_MEMORY_DESCRIPTOR;
+
+typedef struct { /* 10.3.1 */
+	UINT8 Type;
+	UINT8 SubType;
+	UINT8 Length[2];
+} EFI_DEVICE_PATH_PROTOCOL;
+
+typedef struct { /* 4.4 */
+	EFI_TABLE_HEADER Hdr;
+	EFI_TPL(EFIAPI *RaiseTPL)(EFI_TPL NewTpl);
+	void(EFIAPI *RestoreTPL)(EFI_TPL OldTpl);
+	EFI_STATUS(EFIAPI *AllocatePages)(EFI_ALLOCATE_TYPE Type, UINT32 MemoryType, UINTN Pages,
+					  EFI_PHYSICAL_ADDRESS *Memory);
+	EFI_STATUS(EFIAPI *FreePages)(EFI_PHYSICAL_ADDRESS Memory, UINTN Pages);
+	EFI_STATUS(EFIAPI *GetMemoryMap)(UINTN *MemoryMapSize, void *MemoryMap, UINTN *MapKey, UINTN *DescriptorSize,
+					 UINT32 *DescriptorVersion);
+	EFI_STATUS(EFIAPI *AllocatePool)(UINT32 PoolType, UINTN Size, void **Buffer);
+	EFI_STATUS(EFIAPI *FreePool)(void *Buffer);
+	void *CreateEvent;
+	void *SetTimer;
+	void *WaitForEvent;
+	void *SignalEvent;
+	void *CloseEvent;
+	void *CheckEvent;
+	void *InstallProtocolInterface;
+	void *ReinstallProtocolInterface;
+	void *UninstallProtocolInterface;
+	EFI_STATUS(EFIAPI *HandleProtocol)(EFI_HANDLE Handle, const EFI_GUID *Protocol, void **Interface);
+	void *Reserved;
+	void *RegisterProtocolNotify;
+	void *LocateHandle;
+	EFI_STATUS(EFIAPI *LocateDevicePath)(const EFI_GUID *Protocol, EFI_DEVICE_PATH_PROTOCOL **DevicePath,
+					     EFI_HANDLE *Device);
+	EFI_STATUS(EFIAPI *InstallConfigurationTable)(const EFI_GUID *Guid, void *Table);
+	EFI_STATUS(EFIAPI *LoadImage)(BOOLEAN BootPolicy, EFI_HANDLE ParentImageHandle,
+				      EFI_DEVICE_PATH_PROTOCOL *DevicePath, void *SourceBuffer, UINTN SourceSize,
+				      EFI_HANDLE *ImageHandle);
+	EFI_STATUS(EFIAPI *StartImage)(EFI_HANDLE ImageHandle, UINTN *ExitDataSize, CHAR16 **ExitData);
+	void *Exit;
+	void *UnloadImage;
+	void *ExitBootServices;
+	void *GetNextMonotonicCount;
+	EFI_STATUS(EFIAPI *Stall)(UINTN Microseconds);
+	EFI_STATUS(EFIAPI *SetWatchdogTimer)(UINTN Timeout, UINT64 WatchdogCode, UINTN DataSize, CHAR16 *WatchdogData);
+	void *ConnectController;
+	void *DisconnectController;
+	void *OpenProtocol;
+	void *CloseProtocol;
+	void *OpenProtocolInformation;
+	void *ProtocolsPerHandle;
+	void *LocateHandleBuffer;
+	void *LocateProtocol;
+	EFI_STATUS(EFIAPI *InstallMultipleProtocolInterfaces)(EFI_HANDLE *Handle, ...);
+	void *UninstallMultipleProtocolInterfaces;
+	void *CalculateCrc32;
+	void *CopyMem;
+	void *SetMem;
+	void *CreateEventEx;
+} EFI_BOOT_SERVICES;
+
+typedef struct { /* 4.6 */
+	EFI_GUID VendorGuid;
+	void *VendorTable;
+} EFI_CONFIGURATION_TABLE;
+
+typedef struct { /* 4.3 */
+	EFI_TABLE_HEADER Hdr;
+	CHAR16 *FirmwareVendor;
+	UINT32 FirmwareRevision;
+	EFI_HANDLE ConsoleInHandle;
+	void *ConIn;
+	EFI_HANDLE ConsoleOutHandle;
+	void *ConOut;
+	EFI_HANDLE StandardErrorHandle;
+	void *StdErr;
+	void *RuntimeServices;
+	EFI_BOOT_SERVICES *BootServices;
+	UINTN NumberOfTableEntries;
+	EFI_CONFIGURATION_TABLE *ConfigurationTable;
+} EFI_SYSTEM_TABLE;
+
+typedef struct { /* 9.1 */
+	UINT32 Revision;
+	EFI_HANDLE ParentHandle;
+	EFI_SYSTEM_TABLE *SystemTable;
+	EFI_HANDLE DeviceHandle;
+	EFI_DEVICE_PATH_PROTOCOL *FilePath;
+	void *Reserved;
+	UINT32 LoadOptionsSize;
+	void *LoadOptions;
+	void *ImageBase;
+	UINT64 ImageSize;
+	UINT32 ImageCodeType;
+	UINT32 ImageDataType;
+	void *Unload;
+} EFI_LOADED_IMAGE_PROTOCOL;
+
+typedef struct EFI_LOAD_FILE2_PROTOCOL EFI_LOAD_FILE2_PROTOCOL;
+struct EFI_LOAD_FILE2_PROTOCOL { /* 13.2 */
+	EFI_STATUS(EFIAPI *LoadFile)(EFI_LOAD_FILE2_PROTOCOL *This, EFI_DEVICE_PATH_PROTOCOL *FilePath,
+				     BOOLEAN BootPolicy, UINTN *BufferSize, void *Buffer);
+};
+
+#define EFI_LOADED_IMAGE_PROTOCOL_GUID                                                                                 \
+	{ 0x5b1b31a1, 0x9562, 0x11d2, { 0x8e, 0x3f, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b } }
+#define EFI_DEVICE_PATH_PROTOCOL_GUID                                                                                  \
+	{ 0x09576e91, 0x6d3f, 0x11d2, { 0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b } }
+#define EFI_LOAD_FILE2_PROTOCOL_GUID                                                                                   \
+	{ 0x4006c0c1, 0xfcb3, 0x403e, { 0x99, 0x6d, 0x4a, 0x6c, 0x87, 0x24, 0xe0, 0x6d } }
+/* Documentation/admin-guide/efi-stub.rst and drivers/firmware/efi/libstub/efi-stub-helper.c of Linux >= 5.8 */
+#define LINUX_EFI_INITRD_MEDIA_GUID                                                                                    \
+	{ 0x5568e427, 0x68fc, 0x4f3d, { 0xac, 0x74, 0xca, 0x55, 0x52, 0x31, 0xcc, 0x68 } }
+
+/* Device path nodes, 10.3 */
+#define HARDWARE_DEVICE_PATH 0x01
+#define HW_MEMMAP_DP 0x03
+#define MEDIA_DEVICE_PATH 0x04
+#define MEDIA_VENDOR_DP 0x03
+#define END_DEVICE_PATH 0x7f
+#define END_ENTIRE_DEVICE_PATH 0xff
+
+typedef struct {
+	EFI_DEVICE_PATH_PROTOCOL Vendor;
+	EFI_GUID Guid;
+	EFI_DEVICE_PATH_PROTOCOL End;
+} __attribute__((packed)) VENDOR_MEDIA_PATH;
+
+typedef struct {
+	EFI_DEVICE_PATH_PROTOCOL Memory;
+	UINT32 MemoryType;
+	UINT64 StartingAddress;
+	UINT64 EndingAddress;
+	EFI_DEVICE_PATH_PROTOCOL End;
+} __attribute__((packed)) MEMORY_MAPPED_PATH;
+
+_Static_assert(sizeof(EFI_TABLE_HEADER) == 24, "EFI_TABLE_HEADER");
+_Static_assert(__builtin_offsetof(EFI_BOOT_SERVICES, LoadImage) == 200, "EFI_BOOT_SERVICES.LoadImage");
+_Static_assert(sizeof(EFI_BOOT_SERVICES) == 376, "EFI_BOOT_SERVICES");
+_Static_assert(__builtin_offsetof(EFI_SYSTEM_TABLE, BootServices) == 96, "EFI_SYSTEM_TABLE.BootServices");
+_Static_assert(__builtin_offsetof(EFI_LOADED_IMAGE_PROTOCOL, ImageBase) == 64, "EFI_LOADED_IMAGE_PROTOCOL.ImageBase");
+_Static_assert(sizeof(EFI_MEMORY_DESCRIPTOR) == 40, "EFI_MEMORY_DESCRIPTOR");
+_Static_assert(sizeof(VENDOR_MEDIA_PATH) == 24 && sizeof(MEMORY_MAPPED_PATH) == 28, "device paths");
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The EFI agent: arranges what the firmware hands to a kernel, reports every address, and starts the kernel.
+ * The conversation is in docs/link-protocol.md.
+ */
+#include "agent.h"
+#include "boot.h"
+#include "frame.h"
+#include "memory.h"
+#include "plan.h"
+#include "serial.h"
+#include "tables.h"
+
+EFI_HANDLE agent_image;
+EFI_SYSTEM_TABLE *system_table;
+EFI_BOOT_SERVICES *boot_services;
+
+static void report(const char *kind)
+{
+	frame_begin(kind);
+	frame_end();
+}
+
+static void report_ready(void)
+{
+	frame_begin("ready");
+	frame_field_decimal("agent", AGENT_PROTOCOL);
+	report_firmware_fields();
+	frame_end();
+}
+
+/*
+ * Waits for one byte and passes over all others. OVMF's terminal driver polls COM2 from a timer event and would take the
+ * byte away, so no event may run: at TPL_HIGH_LEVEL interrupts are off. Stall works at any level and keeps the time.
+ * `again` (or NULL) is called about every second, so that a host that came late, or started a saved machine, hears it.
+ */
+static void wait_for(char wanted, void (*again)(void))
+{
+	EFI_TPL old = boot_services->RaiseTPL(TPL_HIGH_LEVEL);
+
+	for (UINTN milliseconds = 1;; milliseconds++) {
+		int c;
+
+		while ((c = serial_read()) >= 0)
+			if (c == wanted) {
+				boot_services->RestoreTPL(old);
+				return;
+			}
+		boot_services->Stall(1000);
+		if (again && milliseconds % 1000 == 0)
+			again();
+	}
+}
+
+EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table);
+
+EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
+{
+	const struct plan *plan;
+
+	agent_image = image;
+	system_table = table;
+	boot_services = table->BootServices;
+	/* The boot manager's watchdog resets after five minutes (UEFI 2.10, 3.1.2); the host keeps the time here. */
+	boot_services->SetWatchdogTimer(0, 0, 0, 0);
+	serial_init();
+
+	report_ready();
+	wait_for('G', report_ready);
+	report("go");
+
+	/* Everything the host decides is read from here on, so a machine saved above can be given another plan. */
+	plan = plan_read();
+	for (UINTN i = 0; i < plan->table_count; i++)
+		table_install(&plan->tables[i]);
+	boot_prepare(plan);
+
+	/* Nothing is allocated after the memory map. */
+	report_system_table();
+	report_memory_map();
+	report_image();
+	report("handoff");
+	wait_for('S', 0);
+	report("start");
+	boot_start();
+}

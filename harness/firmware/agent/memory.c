@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "memory.h"
+
+#include "agent.h"
+#include "frame.h"
+
+struct memory_map memory_map_read(void)
+{
+	struct memory_map map = { 0 };
+	UINTN key;
+	void *buffer = 0;
+	EFI_STATUS status = boot_services->GetMemoryMap(&map.size, 0, &key, &map.descriptor_size, &map.version);
+
+	if (status != EFI_BUFFER_TOO_SMALL)
+		fail("GetMemoryMap does not say how large the map is", status);
+	map.size += 16 * map.descriptor_size; /* the buffer's own allocation can split descriptors */
+	status = boot_services->AllocatePool(EfiLoaderData, map.size, &buffer);
+	if (EFI_FAILED(status))
+		fail("AllocatePool for the memory map", status);
+	map.bytes = buffer;
+	status = boot_services->GetMemoryMap(&map.size, buffer, &key, &map.descriptor_size, &map.version);
+	if (EFI_FAILED(status))
+		fail("GetMemoryMap", status);
+	if (map.descriptor_size < sizeof(EFI_MEMORY_DESCRIPTOR))
+		fail("GetMemoryMap gives descriptors that are too small", EFI_INCOMPATIBLE_VERSION);
+	return map;
+}
+
+EFI_PHYSICAL_ADDRESS memory_highest_free(UINT64 pages, EFI_PHYSICAL_ADDRESS end)
+{
+	struct memory_map map = memory_map_read();
+	EFI_PHYSICAL_ADDRESS highest = 0;
+	EFI_STATUS status;
+
+	end -= end % EFI_PAGE_SIZE;
+	for (UINTN at = 0; at + map.descriptor_size <= map.size; at += map.descriptor_size) {
+		const EFI_MEMORY_DESCRIPTOR *region = (const void *)(map.bytes + at);
+		UINT64 region_end = region->PhysicalStart + region->NumberOfPages * EFI_PAGE_SIZE;
+
+		if (region->Type != EfiConventionalMemory || region->PhysicalStart >= end)
+			continue;
+		if (region_end > end)
+			region_end = end;
+		if ((region_end - region->PhysicalStart) / EFI_PAGE_SIZE < pages)
+			continue;
+		if (region_end - pages * EFI_PAGE_SIZE > highest)
+			highest = region_end - pages * EFI_PAGE_SIZE;
+	}
+	status = boot_services->FreePool(map.bytes);
+	if (EFI_FAILED(status))
+		fail("FreePool of a memory map", status);
+	return highest;
+}
+
+void report_memory_map(void)
+{
+	struct memory_map map = memory_map_read();
+
+	frame_begin("memmap");
+	frame_field_decimal("descriptor_size", map.descriptor_size);
+	frame_field_decimal("descriptor_version", map.version);
+	frame_field_decimal("count", map.size / map.descriptor_size);
+	frame_body(map.bytes, map.size);
+	frame_end();
+	/* The buffer is kept: freeing it would make what was just reported untrue. */
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The plan: what the host wants done, as text in the fw_cfg file opt/harness/plan (docs/link-protocol.md). */
+#ifndef HARNESS_AGENT_PLAN_H
+#define HARNESS_AGENT_PLAN_H
+
+#include "fw_cfg.h"
+#include "text.h"
+
+#define MAX_TABLES 16
+
+struct table_plan {
+	struct span name;
+	EFI_GUID guid;
+	UINT64 memory_type; /* EFI_MEMORY_TYPE */
+	UINT64 pages;
+	UINT64 offset; /* of the table in the pages, bytes */
+	UINT64 canary;
+	BOOLEAN exact; /* at `address`, or else at the highest free place that ends at or below it */
+	UINT64 address;
+	struct fw_cfg_file content;
+};
+
+struct plan {
+	struct table_plan tables[MAX_TABLES];
+	UINTN table_count;
+	BOOLEAN has_nonce;
+	BOOLEAN has_boot;
+	struct fw_cfg_file kernel;
+	struct fw_cfg_file initrd; /* size 0: none */
+	struct fw_cfg_file cmdline; /* size 0: empty */
+};
+
+/* Reads and checks the whole plan before any of it is done; every file it names is there. Fails with an `error` frame. */
+const struct plan *plan_read(void);
+
+#endif

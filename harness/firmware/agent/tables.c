@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tables.h"
+
+#include "agent.h"
+#include "frame.h"
+#include "memory.h"
+
+static __attribute__((noreturn)) void fail_table(const struct table_plan *table, const char *what, EFI_STATUS status)
+{
+	struct text text;
+
+	text_clear(&text);
+	text_add(&text, "table ");
+	text_span(&text, table->name);
+	text_add(&text, ": ");
+	text_add(&text, what);
+	fail(text.chars, status);
+}
+
+/*
+ * AllocateMaxAddress would do for below=, but EDK2 prefers the range that it keeps for each memory type (CoreFindFreePages
+ * in MdeModulePkg/Core/Dxe/Mem/Page.c), so the place would depend on the firmware's build: it is looked for here.
+ */
+static EFI_PHYSICAL_ADDRESS allocate(const struct table_plan *table)
+{
+	EFI_PHYSICAL_ADDRESS pages = table->address;
+	EFI_STATUS status;
+
+	if (!table->exact)
+		pages = memory_highest_free(table->pages, table->address);
+	if (!table->exact && !pages)
+		fail_table(table, "no free memory below the address", EFI_OUT_OF_RESOURCES);
+	status = boot_services->AllocatePages(AllocateAddress, (UINT32)table->memory_type, table->pages, &pages);
+	if (EFI_FAILED(status))
+		fail_table(table, "AllocatePages refused", status);
+	return pages;
+}
+
+void table_install(const struct table_plan *table)
+{
+	EFI_PHYSICAL_ADDRESS pages = allocate(table);
+	UINT64 *word = (UINT64 *)pages;
+	void *content = (void *)(pages + table->offset);
+	struct text name;
+	EFI_STATUS status;
+
+	/* Each word is its own address's canary, so that pages moved or copied elsewhere show as well. */
+	for (UINT64 left = table->pages * EFI_PAGE_SIZE / sizeof(*word); left; left--, word++)
+		*word = table->canary ^ (UINT64)word;
+	if (!fw_cfg_read(table->content, content))
+		fail_table(table, "fw_cfg: the content cannot be read", EFI_DEVICE_ERROR);
+	status = boot_services->InstallConfigurationTable(&table->guid, content);
+	if (EFI_FAILED(status))
+		fail_table(table, "InstallConfigurationTable refused", status);
+
+	text_clear(&name);
+	text_span(&name, table->name);
+	frame_begin("table");
+	frame_field("name", name.chars);
+	text_clear(&name);
+	text_guid(&name, &table->guid);
+	frame_field("guid", name.chars);
+	frame_field_hex("address", (UINT64)content);
+	frame_field_hex("pages_address", pages);
+	frame_field_decimal("pages", table->pages);
+	frame_field_decimal("type", table->memory_type);
+	frame_field_decimal("size", table->content.size);
+	frame_end();
+}
+
+void report_firmware_fields(void)
+{
+	struct text vendor;
+
+	text_clear(&vendor);
+	for (const CHAR16 *c = system_table->FirmwareVendor; c && *c; c++)
+		text_char(&vendor, *c < 0x7f ? (char)*c : '?');
+	frame_field("vendor", vendor.chars);
+	frame_field_hex("revision", system_table->FirmwareRevision);
+}
+
+void report_system_table(void)
+{
+	struct text line;
+
+	frame_begin("systab");
+	frame_field_hex("address", (UINT64)system_table);
+	frame_field_hex("config_address", (UINT64)system_table->ConfigurationTable);
+	frame_field_decimal("count", system_table->NumberOfTableEntries);
+	report_firmware_fields();
+	for (UINTN i = 0; i < system_table->NumberOfTableEntries; i++) {
+		text_clear(&line);
+		text_guid(&line, &system_table->ConfigurationTable[i].VendorGuid);
+		text_char(&line, ' ');
+		text_hex(&line, (UINT64)system_table->ConfigurationTable[i].VendorTable);
+		frame_body(line.chars, line.length);
+		frame_body("\n", 1);
+	}
+	frame_end();
+}

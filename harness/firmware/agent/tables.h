@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Configuration tables with canaries round them. */
+#ifndef HARNESS_AGENT_TABLES_H
+#define HARNESS_AGENT_TABLES_H
+
+#include "plan.h"
+
+/* Allocates, fills and installs one table and reports it with a `table` frame. */
+void table_install(const struct table_plan *table);
+
+/* Reports the system table and every configuration table with a `systab` frame. */
+void report_system_table(void);
+
+/* Adds the firmware's identity, `vendor` and `revision`, to the frame that is being written. */
+void report_firmware_fields(void);
+
+#endif

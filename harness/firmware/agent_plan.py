@@ -1,0 +1,85 @@
+"""The EFI agent's part of a plan, as the agent reads it (docs/link-protocol.md). Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import InputError
+from harness.model.plan import Plan, TablePlan
+
+PREFIX = "opt/harness/"
+"""User files of fw_cfg go below ``opt/`` (docs/specs/fw_cfg.rst of QEMU)."""
+PAGE_BYTES = 4096
+MAX_CMDLINE_BYTES = 4096
+"""What the agent takes; x86 kernels cut at 2048 (COMMAND_LINE_SIZE)."""
+
+
+@dataclass(frozen=True)
+class FwCfgFile:
+    """One file for QEMU's ``-fw_cfg name=NAME,file=...``: either a file on disk or contents still to be written."""
+
+    name: str
+    path: Path | None = None
+    content: bytes | None = None
+
+
+def agent_plan(plan: Plan) -> str:
+    """The text of ``opt/harness/plan``.
+
+    Raises:
+        InputError: the agent would refuse it; said here, before anything is started.
+    """
+    tables = [_table(table, number) for number, table in enumerate(plan.tables)]
+    boot = f"boot kernel={PREFIX}kernel initrd={PREFIX}initrd cmdline={PREFIX}cmdline"
+    return "\n".join(["HARNESS-PLAN 1", f"nonce {plan.nonce}", *tables, boot]) + "\n"
+
+
+def fw_cfg_files(plan: Plan) -> tuple[FwCfgFile, ...]:
+    """Every fw_cfg file the agent reads, the plan first.
+
+    Raises:
+        InputError: as :func:`agent_plan`; or the command line cannot be handed over.
+    """
+    first = plan.epochs[0]
+    return (
+        FwCfgFile(f"{PREFIX}plan", content=agent_plan(plan).encode("ascii")),
+        *(
+            FwCfgFile(f"{PREFIX}table{number}", content=bytes.fromhex(table.content_hex))
+            for number, table in enumerate(plan.tables)
+        ),
+        FwCfgFile(f"{PREFIX}kernel", path=first.kernel.image),
+        FwCfgFile(f"{PREFIX}initrd", path=first.initrd),
+        FwCfgFile(f"{PREFIX}cmdline", content=_cmdline(first.cmdline)),
+    )
+
+
+def _table(table: TablePlan, number: int) -> str:
+    if (table.at is None) == (table.below is None):
+        raise InputError(f"table {table.name}: say either 'at' or 'below'")
+    size_bytes = len(table.content_hex) // 2
+    room_bytes = table.pages * PAGE_BYTES - table.offset
+    if not 0 < size_bytes <= room_bytes:
+        raise InputError(
+            f"table {table.name}: {size_bytes} bytes do not fit at offset 0x{table.offset:x} of {table.pages} pages",
+            hint=f"from 1 to {max(room_bytes, 0)} bytes fit there",
+        )
+    place = f"below=0x{table.below:x}" if table.at is None else f"at=0x{table.at:x}"
+    return (
+        f"table name={table.name} guid={table.guid} type={table.memory.number} pages={table.pages}"
+        f" offset=0x{table.offset:x} canary=0x{table.canary_seed:016x} {place} content={PREFIX}table{number}"
+    )
+
+
+def _cmdline(text: str) -> bytes:
+    """LoadOptions are UCS-2 and the frames are lines, so only printable ASCII comes through unchanged."""
+    wrong = next((c for c in text if not " " <= c <= "~"), None)
+    if wrong is not None:
+        raise InputError(
+            f"the kernel command line contains {wrong!r}", hint="only printable ASCII characters can be handed over"
+        )
+    if not 0 < len(text) <= MAX_CMDLINE_BYTES:
+        raise InputError(
+            f"the kernel command line has {len(text)} characters", hint=f"allowed are 1 to {MAX_CMDLINE_BYTES}"
+        )
+    return text.encode("ascii")

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import InputError
+from harness.firmware.agent_plan import FwCfgFile, agent_plan, fw_cfg_files
+from harness.model.kernel import KernelImage
+from harness.model.plan import GUID_ESRT, Accel, Budgets, EpochPlan, FirmwareFiles, Plan, TablePlan
+from harness.model.scenario import BootOptions, BootStep, MemoryType, NoCrash, Scenario, TableName
+
+KERNEL = KernelImage(
+    name="k",
+    release="6.1.0",
+    banner="6.1.0 (x@y)",
+    image=Path("/k/vmlinuz"),
+    sha256="0" * 64,
+    size_bytes=1,
+    init_size_bytes=1,
+    pref_address=0x1000000,
+    alignment_bytes=0x200000,
+)
+ESRT = TablePlan(
+    name=TableName.ESRT,
+    guid=GUID_ESRT,
+    memory=MemoryType.BOOT_SERVICES_DATA,
+    below=0x3C000000,
+    pages=1,
+    offset=0x100,
+    canary_seed=0x0123456789ABCDEF,
+    content_hex="00ff10",
+)
+
+
+def make_plan(*tables: TablePlan, cmdline: str = "console=ttyS0 harness.epoch=1") -> Plan:
+    return Plan(
+        run_id="r",
+        variant="a/b[k,f]",
+        nonce="1a2b3c4d",
+        scenario=Scenario(
+            id="a/b", why="w", kernel="k", steps=[BootStep(boot=BootOptions())], expect=[NoCrash(no_crash=True)]
+        ),
+        firmware=FirmwareFiles(name="f", code=Path("/c"), vars_template=Path("/v"), descriptor="d"),
+        accel=Accel.TCG,
+        accel_reason="r",
+        qemu=Path("/q"),
+        qemu_version="7.2",
+        tables=tables,
+        epochs=(
+            EpochPlan(number=1, kernel=KERNEL, cmdline=cmdline, initrd=Path("/i/initrd"), initrd_size_bytes=10),
+            EpochPlan(number=2, kernel=KERNEL, cmdline="second", initrd=Path("/i/second"), initrd_size_bytes=10),
+        ),
+        budgets=Budgets(firmware_s=1, boot_s=1, load_s=1, kexec_s=1, reply_s=1),
+    )
+
+
+def test_golden_plan() -> None:
+    at = ESRT.model_copy(
+        update={
+            "below": None,
+            "at": 0x20000000,
+            "name": TableName.MEMATTR,
+            "memory": MemoryType.RUNTIME_SERVICES_DATA,
+            "pages": 2,
+            "offset": 0,
+            "canary_seed": 5,
+        }
+    )
+    assert agent_plan(make_plan(ESRT, at)) == (
+        "HARNESS-PLAN 1\n"
+        "nonce 1a2b3c4d\n"
+        "table name=esrt guid=b122a263-3661-4f68-9929-78f8b0d62180 type=4 pages=1 offset=0x100"
+        " canary=0x0123456789abcdef below=0x3c000000 content=opt/harness/table0\n"
+        "table name=memattr guid=b122a263-3661-4f68-9929-78f8b0d62180 type=6 pages=2 offset=0x0"
+        " canary=0x0000000000000005 at=0x20000000 content=opt/harness/table1\n"
+        "boot kernel=opt/harness/kernel initrd=opt/harness/initrd cmdline=opt/harness/cmdline\n"
+    )
+
+
+def test_golden_plan_without_tables() -> None:
+    assert agent_plan(make_plan()) == (
+        "HARNESS-PLAN 1\n"
+        "nonce 1a2b3c4d\n"
+        "boot kernel=opt/harness/kernel initrd=opt/harness/initrd cmdline=opt/harness/cmdline\n"
+    )
+
+
+def test_files_are_those_of_the_first_epoch() -> None:
+    plan = make_plan(ESRT)
+    assert fw_cfg_files(plan) == (
+        FwCfgFile("opt/harness/plan", content=agent_plan(plan).encode()),
+        FwCfgFile("opt/harness/table0", content=b"\x00\xff\x10"),
+        FwCfgFile("opt/harness/kernel", path=Path("/k/vmlinuz")),
+        FwCfgFile("opt/harness/initrd", path=Path("/i/initrd")),
+        FwCfgFile("opt/harness/cmdline", content=b"console=ttyS0 harness.epoch=1"),
+    )
+
+
+def test_names_fit_into_the_device() -> None:
+    # FW_CFG_MAX_FILE_PATH of QEMU is 56, with the closing NUL.
+    assert all(len(file.name) < 56 for file in fw_cfg_files(make_plan(ESRT)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"at": 0x1000}, "say either 'at' or 'below'"),
+        ({"below": None}, "say either 'at' or 'below'"),
+        ({"content_hex": ""}, "0 bytes do not fit"),
+        ({"content_hex": "00" * (4096 - 0x100 + 1)}, "3841 bytes do not fit at offset 0x100 of 1 pages"),
+        ({"offset": 0x2000}, "3 bytes do not fit at offset 0x2000"),
+    ],
+)
+def test_a_table_that_the_agent_would_refuse(change: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        agent_plan(make_plan(ESRT.model_copy(update=change)))
+
+
+def test_a_table_may_fill_its_pages() -> None:
+    full = ESRT.model_copy(update={"content_hex": "00" * (4096 - 0x100)})
+    assert "offset=0x100" in agent_plan(make_plan(full))
+
+
+@pytest.mark.parametrize(
+    ("cmdline", "message"), [("a\nb", r"'\\n'"), ("größe", "ö"), ("", "0 characters"), ("x" * 4097, "4097 characters")]
+)
+def test_a_command_line_that_cannot_be_handed_over(cmdline: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        fw_cfg_files(make_plan(cmdline=cmdline))
