@@ -68,7 +68,7 @@ def decode_line(line: bytes) -> Frame | None:
         return None
     head, _, body = payload.partition(b"\n\n") if not payload.startswith(b"\n") else (b"", b"", payload[1:])
     fields = dict(
-        line.partition("=")[::2] for line in head.decode("utf-8", "backslashreplace").splitlines() if "=" in line
+        line.partition("=")[::2] for line in head.decode("utf-8", "backslashreplace").split("\n") if "=" in line
     )
     return Frame(match["nonce"].decode(), int(match["seq"]), match["kind"].decode(), fields, body)
 
