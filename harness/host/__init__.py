@@ -1,0 +1,1 @@
+"""What this machine has: programs, accelerator, speed; looked up once, nothing judged."""
