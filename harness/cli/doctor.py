@@ -1,0 +1,72 @@
+"""``harness doctor``: what is here, what is missing, which scenarios are possible."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from contextlib import suppress
+
+from harness.cache import Cache, default_cache
+from harness.cli import setting
+from harness.cli.exits import Exit
+from harness.errors import HarnessError, HostError
+from harness.firmware.descriptors import find_firmware
+from harness.host import speed
+from harness.host.accel import choose_accel
+from harness.host.doctor import diagnose, diagnosis_json, diagnosis_text
+from harness.host.probe import probe
+from harness.kernel.registry import Registry, resolve
+from harness.load.scenarios import Variant, find_files, load_files
+from harness.run.gate import refusal
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """``harness doctor``."""
+    parser = commands.add_parser("doctor", help="what is here and what is missing")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    setting.add_directories(parser)
+    parser.set_defaults(action=doctor)
+
+
+def doctor(options: argparse.Namespace) -> Exit:
+    """Look at this machine; exit 3 when no scenario can run here."""
+    cache = default_cache()
+    host = probe(cache.root)
+    accel = pace = None
+    with suppress(HostError):  # QEMU or firmware is missing: the findings say so
+        firmware = find_firmware("ovmf-x64")
+        accel = choose_accel("auto", host=host, firmware=firmware, cache=cache)
+        pace = speed.speed_now(speed.calibrate(host, firmware, cache), host)
+    registry = setting.places(options).registry()
+    variants = load_files(find_files(setting.places(options).scenarios))
+    diagnosis = diagnose(
+        host,
+        accel=accel,
+        speed=pace,
+        kernels=[(name, _release(name, registry, cache)) for name in registry.names],
+        scenario_gates=[(variant.id, _gate(variant, registry, cache)) for variant in variants],
+    )
+    if options.json:
+        print(json.dumps(diagnosis_json(diagnosis), indent=1))
+    else:
+        print(diagnosis_text(diagnosis), end="")
+    return Exit.OK if diagnosis.ready else Exit.ERROR
+
+
+def _release(name: str, registry: Registry, cache: Cache) -> str | None:
+    try:
+        return resolve(name, registry, cache, offline=True).release
+    except HarnessError:
+        return None
+
+
+def _gate(variant: Variant, registry: Registry, cache: Cache) -> str | None:
+    """Why a variant cannot be tested here, or None."""
+    refs = [variant.scenario.kernel]
+    refs += [kexec.kernel or variant.scenario.kernel for kexec in variant.scenario.kexecs]
+    try:
+        kernels = [resolve(ref, registry, cache, offline=True) for ref in refs]
+    except HarnessError as error:
+        return f"{error.message} ({error.hint})" if error.hint else error.message
+    found = refusal(variant.scenario, kernels)
+    return None if found is None else f"{found.kernel} lacks {found.capability}: {found.reason}"

@@ -1,0 +1,28 @@
+"""Exit codes of ``harness``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+from harness.model.verdict import Status, Verdict
+
+
+class Exit(IntEnum):
+    OK = 0
+    FAIL = 1
+    USAGE = 2
+    ERROR = 3
+    NOTHING_TESTABLE = 5
+    INTERRUPTED = 130
+
+
+def exit_for(verdicts: Sequence[Verdict]) -> Exit:
+    """0 all as expected, 1 a FAIL nobody expected, 3 an ERROR, 5 nothing was testable; FAIL before ERROR."""
+    if any(verdict.status is Status.FAIL and not verdict.as_expected for verdict in verdicts):
+        return Exit.FAIL
+    if any(verdict.status is Status.ERROR for verdict in verdicts):
+        return Exit.ERROR
+    if not any(verdict.as_expected for verdict in verdicts):
+        return Exit.NOTHING_TESTABLE
+    return Exit.OK

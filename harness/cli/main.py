@@ -1,0 +1,71 @@
+"""Parses the command line, runs a command, and turns every error into one clear message and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+
+from harness.cli import doctor, kernels, queries, run
+from harness.cli.exits import Exit
+from harness.errors import HarnessError, HostError, InputError, Interrupted, QemuError, ScenarioErrors
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The ``harness`` command."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.action(options))
+    except HarnessError as error:
+        return _explain(error)
+    except KeyboardInterrupt:
+        print("harness: stopped on request", file=sys.stderr)
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) went away; nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="harness",
+        description="QEMU/OVMF tests for the seams between UEFI firmware, kexec and kdump in the Linux kernel.",
+        epilog="Exit: 0 all as expected, 1 FAIL, 2 usage or bad input, 3 ERROR, 5 nothing was testable.",
+    )
+    parser.add_argument("--version", action="version", version=f"harness {_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run.add_parser(commands)
+    queries.add_parsers(commands)
+    kernels.add_parser(commands)
+    doctor.add_parser(commands)
+    return parser
+
+
+def _explain(error: HarnessError) -> Exit:
+    if isinstance(error, ScenarioErrors):
+        print(error.message, file=sys.stderr)
+    else:
+        print(f"harness: {error.message}", file=sys.stderr)
+    if isinstance(error, QemuError) and error.output:
+        print(f"  QEMU said: {error.output.strip()}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}", file=sys.stderr)
+    return _EXITS[next(kind for kind in _EXITS if isinstance(error, kind))]
+
+
+_EXITS: dict[type[HarnessError], Exit] = {
+    InputError: Exit.USAGE,
+    HostError: Exit.ERROR,
+    Interrupted: Exit.INTERRUPTED,
+    HarnessError: Exit.ERROR,
+}
+
+
+def _version() -> str:
+    try:
+        return metadata.version("efi-harness")
+    except metadata.PackageNotFoundError:
+        return "from a source tree"

@@ -1,0 +1,130 @@
+"""``harness list``, ``check``, ``schema``, ``judge``, ``show``: questions that start no machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from harness.cli import setting
+from harness.cli.exits import Exit, exit_for
+from harness.load.known_issues import match
+from harness.load.scenarios import find_files, load_files
+from harness.load.schema import schema_text
+from harness.model.record import EventEntry, FrameEntry, NoteEntry, PhaseEntry, SampleEntry
+from harness.report import text
+from harness.run.session import judge_directory
+from harness.run.store import read_record
+
+
+def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The commands of this module."""
+    parser = commands.add_parser("list", help="list the variants")
+    setting.add_selection(parser)
+    setting.add_directories(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(action=list_variants)
+
+    parser = commands.add_parser("check", help="check scenario files; every mistake at once")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="files or folders; default: scenarios/")
+    setting.add_directories(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(action=check)
+
+    parser = commands.add_parser("schema", help="print the JSON Schema of scenario files, for editors")
+    parser.set_defaults(action=schema)
+
+    parser = commands.add_parser("judge", help="judge a record again, without QEMU")
+    parser.add_argument("run", type=Path, metavar="RUNDIR")
+    setting.add_directories(parser)
+    parser.add_argument("--no-known-issues", action="store_true", help="as if known-issues.yaml were empty")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(action=judge)
+
+    parser = commands.add_parser("show", help="what a record holds, in order of time")
+    parser.add_argument("run", type=Path, metavar="RUNDIR")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(action=show)
+
+
+def list_variants(options: argparse.Namespace) -> Exit:
+    """One line a variant."""
+    found = setting.variants(options)
+    if options.json:
+        rows = [
+            {
+                "id": item.id,
+                "scenario": item.scenario.id,
+                "file": item.file,
+                "line": item.line,
+                "why": item.scenario.why,
+            }
+            for item in found
+        ]
+        print(json.dumps(rows, indent=1))
+    else:
+        for item in found:
+            print(item.id)
+    return Exit.OK
+
+
+def check(options: argparse.Namespace) -> Exit:
+    """Load files and say how many variants they make; mistakes are raised by the loader."""
+    roots = options.files or [setting.places(options).scenarios]
+    files = [file for root in roots for file in find_files(root)]
+    found = load_files(files)
+    if options.json:
+        print(json.dumps({"files": len(files), "variants": [item.id for item in found], "mistakes": []}, indent=1))
+    else:
+        print(f"{len(files)} files, {len(found)} variants, no mistakes")
+    return Exit.OK
+
+
+def schema(_options: argparse.Namespace) -> Exit:
+    """The JSON Schema."""
+    print(schema_text(), end="")
+    return Exit.OK
+
+
+def judge(options: argparse.Namespace) -> Exit:
+    """The verdict on a record, made now."""
+    plan = read_record(options.run).plan
+    known = None
+    if not options.no_known_issues:
+        known = match(setting.places(options).known_issues(), plan.scenario.id, plan.scenario.kernel)
+    verdict = judge_directory(options.run.resolve(), known, text.render)
+    print(verdict.model_dump_json(indent=1) if options.json else text.render(verdict, plan))
+    return exit_for([verdict])
+
+
+def show(options: argparse.Namespace) -> Exit:
+    """The journal of a run as a table of time, epoch and what happened."""
+    record = read_record(options.run)
+    if options.json:
+        end = record.end.model_dump(mode="json") if record.end else None
+        rows = [entry.model_dump(mode="json") for entry in record.entries]
+        print(json.dumps({"variant": record.plan.variant, "end": end, "entries": rows}, indent=1))
+        return Exit.OK
+    print(f"{record.plan.variant}\nQEMU: {' '.join(record.plan.argv)}\n")
+    for entry in record.entries:
+        match entry:
+            case PhaseEntry():
+                what = f"== epoch {entry.epoch}: {entry.phase} {entry.detail}"
+            case FrameEntry():
+                what = f"-> {entry.kind} {_fields(entry.fields)} {entry.body_file or ''}"
+            case SampleEntry():
+                last = entry.address + entry.size_bytes - 1
+                what = f"   sample {entry.subject} {entry.address:#x}-{last:#x} {entry.sha256[:16]} {entry.file}"
+            case EventEntry():
+                what = f"   QMP {entry.name} {entry.data}"
+            case NoteEntry():
+                what = f"   note: {entry.text}"
+            case _:
+                what = f"<- {entry.name} {_fields(entry.fields)}"
+        print(f"{entry.t_s:8.2f} s  {what}".rstrip())
+    print(f"\nend: {record.end.kind}: {record.end.detail}" if record.end else "\nthe record has no end")
+    return Exit.OK
+
+
+def _fields(fields: dict[str, str]) -> str:
+    return " ".join(f"{key}={value}" for key, value in fields.items())

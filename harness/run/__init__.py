@@ -1,0 +1,1 @@
+"""From a scenario to a verdict: prepare, plan, run, record, judge."""

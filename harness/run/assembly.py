@@ -1,0 +1,91 @@
+"""Puts a workshop together on this host, for the command line and for pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import harness
+from harness.cache import default_cache
+from harness.host import speed
+from harness.host.accel import AccelChoice, choose_accel
+from harness.host.probe import probe, require_qemu
+from harness.kernel.registry import Registry
+from harness.load.known_issues import load_known_issues
+from harness.load.scenarios import find_files, load_files
+from harness.model.plan import FirmwareFiles
+from harness.model.verdict import KnownIssue
+from harness.run.prepare import Workshop
+
+_PACKAGE = Path(harness.__file__).resolve().parent
+KNOWN_ISSUES = "known-issues.yaml"
+
+
+def data_directory(name: str) -> Path:
+    """``./NAME`` where there is one, else that of the checkout, else the copy inside the installed package."""
+    candidates = (Path(name), _PACKAGE.parent / name, _PACKAGE / "data" / name)
+    return next((path for path in candidates if path.is_dir()), candidates[0])
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where scenarios and kernels are."""
+
+    scenarios: Path
+    kernels: Path
+
+    @classmethod
+    def find(cls, scenarios: Path | None = None, kernels: Path | None = None) -> Places:
+        return cls(scenarios or data_directory("scenarios"), kernels or data_directory("kernels"))
+
+    def registry(self) -> Registry:
+        """The kernels that have a name."""
+        return Registry.load(self.kernels)
+
+    def known_issues(self) -> tuple[KnownIssue, ...]:
+        """The bugs that are expected; none when there is no known-issues.yaml."""
+        path = self.kernels / KNOWN_ISSUES
+        if not path.exists():
+            return ()
+        ids = {variant.scenario.id for variant in load_files(find_files(self.scenarios))}
+        return load_known_issues(path, ids)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How machines are started."""
+
+    accel: str = "auto"
+    offline: bool = False
+    time_factor: float = 1.0
+    jobs: int = 1
+
+
+def make_workshop(places: Places, choices: Choices, progress: Callable[[str], None]) -> Workshop:
+    """A workshop on this host.
+
+    Raises:
+        HostError: QEMU is missing.
+    """
+    cache = default_cache()
+    host = probe(cache.root)
+    qemu = require_qemu(host)
+
+    def accel(firmware: FirmwareFiles) -> AccelChoice:
+        return choose_accel(choices.accel, host=host, firmware=firmware, cache=cache)
+
+    def factor(firmware: FirmwareFiles, _choice: AccelChoice) -> float:
+        machine = speed.calibrate(host, firmware, cache)
+        return speed.speed_now(machine, host, jobs=choices.jobs).factor * choices.time_factor
+
+    return Workshop(
+        cache=cache,
+        registry=places.registry(),
+        qemu=qemu,
+        qemu_version=host.qemu_version,
+        choose_accel=accel,
+        measure_factor=factor,
+        offline=choices.offline,
+        progress=progress,
+    )

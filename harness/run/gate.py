@@ -1,0 +1,47 @@
+"""Can this scenario be tested on these kernels at all? Decided before anything is started, in under a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.model.kernel import Capability, KernelImage
+from harness.model.scenario import Scenario, Syscall, TableIntact, TableName
+
+_SYSCALL_NEEDS = {
+    Syscall.FILE: (Capability.KEXEC_FILE_LOAD,),
+    # kexec-tools takes the places for kexec_load from /sys/firmware/memmap (kexec/arch/i386/kexec-x86-common.c).
+    Syscall.LOAD: (Capability.KEXEC_LOAD, Capability.FIRMWARE_MEMMAP),
+}
+_TABLE_NEEDS = {TableName.ESRT: Capability.ESRT, TableName.BGRT: Capability.BGRT}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a scenario cannot be tested on a kernel."""
+
+    kernel: str
+    capability: Capability
+    reason: str
+
+
+def needs(scenario: Scenario, kernels: Sequence[KernelImage]) -> Iterator[tuple[KernelImage, Capability]]:
+    """What the scenario asks of each kernel; ``kernels`` are those of the epochs, in order."""
+    tables = [item.table_intact for item in scenario.expect if isinstance(item, TableIntact)]
+    for kernel in kernels:
+        yield kernel, Capability.EFI
+        for table in tables:
+            if table in _TABLE_NEEDS:
+                yield kernel, _TABLE_NEEDS[table]
+    for kernel, kexec in zip(kernels, scenario.kexecs, strict=False):
+        for capability in _SYSCALL_NEEDS[kexec.syscall]:
+            yield kernel, capability
+
+
+def refusal(scenario: Scenario, kernels: Sequence[KernelImage]) -> Refusal | None:
+    """The first need that a kernel cannot meet, or None."""
+    for kernel, capability in needs(scenario, kernels):
+        decision = kernel.capabilities.get(capability)
+        if decision is not None and not decision.possible:
+            return Refusal(kernel.name, capability, decision.reason)
+    return None

@@ -1,0 +1,159 @@
+"""What the record says, decoded once for all checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from harness.evidence import e820, efimap, iomem, klog, memmap, segments
+from harness.evidence.defect import Defect
+from harness.evidence.ranges import Range
+from harness.evidence.segments import Segment, Sizes
+from harness.model.plan import EpochPlan, Plan, TablePlan
+from harness.model.record import FrameEntry, Point, SampleEntry
+from harness.model.scenario import Syscall, TableName
+from harness.run.record import Record
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A table as firmware handed it over: the bytes every later sample is held against."""
+
+    name: TableName
+    pages: Range
+    """All that was sampled."""
+    table: Range
+    data: bytes
+    """The bytes of ``pages``."""
+    plan: TablePlan | None
+    """Set when the EFI agent installed the table; only then are there canaries."""
+    sample: SampleEntry
+
+    @property
+    def content(self) -> bytes:
+        """The table's own bytes."""
+        return self.data[self.table.start - self.pages.start :][: self.table.size_bytes]
+
+
+@dataclass(frozen=True)
+class Load:
+    """One kexec: what epoch ``epoch`` loaded for the epoch after it."""
+
+    epoch: int
+    syscall: Syscall
+    target: EpochPlan
+    frame: FrameEntry
+    segments: tuple[Segment, ...]
+    """Empty when neither tool nor kernel showed them."""
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Decoded views of one record. Nothing here judges."""
+
+    record: Record
+
+    @property
+    def plan(self) -> Plan:
+        return self.record.plan
+
+    @cached_property
+    def lines(self) -> tuple[klog.Line, ...]:
+        return klog.lines(self.record.console)
+
+    @cached_property
+    def last_epoch(self) -> int:
+        """The last epoch that was entered, 0 when no kernel was started."""
+        return max((entry.epoch for entry in self.record.phases), default=0)
+
+    def begin_offset(self, epoch: int) -> int:
+        """Where in console.log an epoch begins; the end of the log for one that was never entered."""
+        offsets = [entry.console_offset for entry in self.record.phases if entry.epoch == epoch]
+        return min(offsets, default=len(self.record.console))
+
+    def epoch_lines(self, epoch: int) -> tuple[klog.Line, ...]:
+        """The console lines of one epoch."""
+        begin, end = self.begin_offset(epoch), self.begin_offset(epoch + 1)
+        return tuple(line for line in self.lines if begin <= line.offset < end)
+
+    def epoch_of(self, line: klog.Line) -> int:
+        """The epoch a console line belongs to."""
+        return max((entry.epoch for entry in self.record.phases if entry.console_offset <= line.offset), default=0)
+
+    @cached_property
+    def config_tables(self) -> dict[str, int] | None:
+        """GUID to address, as the EFI agent read them from the system table; None without its report."""
+        frame = self.record.frame("systab")
+        if frame is None:
+            return None
+        pairs = (line.split() for line in self.record.body(frame).decode("ascii", "replace").splitlines())
+        return {pair[0].lower(): int(pair[1], 16) for pair in pairs if len(pair) == 2}
+
+    @cached_property
+    def baselines(self) -> dict[TableName, Baseline]:
+        """The watched tables that exist, as they were at the hand-off."""
+        found = {}
+        for sample in self.record.samples:
+            if sample.point is Point.HANDOFF and sample.subject in set(TableName):
+                name = TableName(sample.subject)
+                found[name] = Baseline(
+                    name=name,
+                    pages=Range.sized(sample.address, sample.size_bytes),
+                    table=Range.sized(sample.table_address, sample.table_size_bytes),
+                    data=self.record.read(sample.file),
+                    plan=next((table for table in self.plan.tables if table.name is name), None),
+                    sample=sample,
+                )
+        return found
+
+    def samples(self, name: TableName) -> tuple[SampleEntry, ...]:
+        """All samples of a table after the hand-off, in order of time."""
+        return tuple(
+            sample
+            for sample in self.record.samples
+            if sample.subject == name.value and sample.point is not Point.HANDOFF
+        )
+
+    @cached_property
+    def loads(self) -> tuple[Load, ...]:
+        """The kexecs that were loaded, in order."""
+        found = []
+        for target in self.plan.epochs[1:]:
+            epoch = target.number - 1
+            frame = self.record.frame("loaded", epoch)
+            if frame is None or target.syscall is None:
+                break
+            sizes = Sizes(initrd_bytes=target.initrd_size_bytes, init_size_bytes=target.kernel.init_size_bytes)
+            tool_output = self.record.body(frame).decode("utf-8", "backslashreplace")
+            if target.syscall is Syscall.LOAD:
+                places = segments.parse_tool(tool_output, sizes)
+            else:
+                places = segments.parse_kernel(self.record.text(epoch, "kexec-klog") or "", sizes)
+            found.append(Load(epoch, target.syscall, target, frame, places))
+        return tuple(found)
+
+    @cached_property
+    def efi_map(self) -> tuple[efimap.EfiRegion, ...]:
+        """The firmware's memory map just before the hand-off; empty without the agent's report."""
+        frame = self.record.frame("memmap")
+        if frame is None:
+            return ()
+        regions = efimap.parse_descriptors(self.record.body(frame), int(frame.fields.get("descriptor_size", "0"), 0))
+        return () if isinstance(regions, Defect) else regions
+
+    def iomem(self, epoch: int) -> tuple[iomem.Resource, ...]:
+        """/proc/iomem of an epoch; empty when it was not reported or cannot be read."""
+        resources = iomem.parse_iomem(self.record.text(epoch, "iomem") or "")
+        return () if isinstance(resources, Defect) else resources
+
+    def view(self, where: Range, epoch: int) -> memmap.ThreeWay:
+        """A range through all maps, as one epoch's kernel shows them."""
+        firmware = e820.parse_memmap(self.record.text(epoch, "memmap") or "absent")
+        runtime = efimap.parse_runtime_map(self.record.text(epoch, "runtime-map") or "absent")
+        return memmap.view(
+            where,
+            efi=self.efi_map,
+            iomem=self.iomem(epoch),
+            firmware_memmap=firmware if isinstance(firmware, tuple) else (),
+            runtime_map=runtime if isinstance(runtime, tuple) else (),
+        )

@@ -1,0 +1,213 @@
+"""A plan out of a scenario and what was prepared for it: pure, so that golden tests can hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.evidence import esrt
+from harness.firmware.agent_plan import FwCfgFile, fw_cfg_files
+from harness.model.kernel import KernelImage
+from harness.model.plan import (
+    GUID_ESRT,
+    Accel,
+    Budgets,
+    EpochPlan,
+    FirmwareFiles,
+    Payload,
+    Plan,
+    TablePlan,
+)
+from harness.model.scenario import EsrtRequest, KexecWouldOverlap, Scenario, TableIntact, TableName
+
+PAGE_BYTES = 4096
+TABLE_OFFSET = 0x100
+"""Where in its pages an installed table begins, so that there is canary on both sides of it."""
+
+# What every kernel of a run is told. nokaslr: two runs must be comparable, and kexec'ed kernels have no
+# physical KASLR anyway. panic=0: a panic stays on screen and in memory (pvpanic and -action stop the machine).
+BASE_CMDLINE = ("console=ttyS0,115200", "nokaslr", "panic=0", "loglevel=7")
+
+# Seconds on the reference host (2 cores, TCG): about ten times what was measured there, see docs/architecture.md.
+_BUDGETS_S = {"firmware_s": 60.0, "boot_s": 150.0, "load_s": 90.0, "kexec_s": 180.0, "reply_s": 20.0}
+
+
+@dataclass(frozen=True)
+class InitrdFile:
+    """An initrd that was built for one kernel and one padding."""
+
+    path: Path
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a plan needs that had to be looked up or made.
+
+    ``kernels`` are those of the epochs, in order; ``initrds`` likewise.
+    """
+
+    kernels: Sequence[KernelImage]
+    initrds: Sequence[InitrdFile]
+    firmware: FirmwareFiles
+    agent: Path
+    qemu: Path
+    qemu_version: str
+    accel: Accel
+    accel_reason: str
+    factor: float
+    """How much slower than the reference host this one is just now; at least 1."""
+    tools: Mapping[str, str]
+
+
+def make_plan(
+    *, run_id: str, nonce: str, variant: str, scenario: Scenario, scenario_file: str, prepared: Prepared
+) -> Plan:
+    """The complete plan of one run."""
+    epochs = _epochs(scenario, prepared, nonce)
+    payloads = _payloads(epochs)
+    tables = tuple(_esrt_plan(request.esrt, nonce) for request in scenario.firmware.tables)
+    bare = Plan(
+        run_id=run_id,
+        variant=variant,
+        nonce=nonce,
+        scenario=scenario,
+        scenario_file=scenario_file,
+        firmware=prepared.firmware,
+        accel=prepared.accel,
+        accel_reason=prepared.accel_reason,
+        qemu=prepared.qemu,
+        qemu_version=prepared.qemu_version,
+        tables=tables,
+        watch=_watched(scenario),
+        epochs=epochs,
+        payloads=payloads,
+        budgets=Budgets(**{name: round(seconds * prepared.factor, 1) for name, seconds in _BUDGETS_S.items()}),
+        tools=dict(prepared.tools),
+    )
+    return bare.model_copy(update={"argv": _argv(bare, prepared.agent)})
+
+
+def input_files(plan: Plan) -> dict[str, bytes]:
+    """The files that the arguments name inside the run directory, but for the variable store."""
+    return {_file_name(file): file.content for file in fw_cfg_files(plan) if file.content is not None}
+
+
+def _file_name(file: FwCfgFile) -> str:
+    return f"fw_cfg-{file.name.rpartition('/')[2]}"
+
+
+def cmdline(scenario: Scenario, extra: Sequence[str], nonce: str, epoch: int) -> str:
+    """The command line of one epoch's kernel."""
+    return " ".join([*BASE_CMDLINE, *scenario.cmdline, *extra, f"harness.nonce={nonce}", f"harness.epoch={epoch}"])
+
+
+def _epochs(scenario: Scenario, prepared: Prepared, nonce: str) -> tuple[EpochPlan, ...]:
+    first = EpochPlan(
+        number=1,
+        kernel=prepared.kernels[0],
+        cmdline=cmdline(scenario, scenario.boot.cmdline, nonce, 1),
+        initrd=prepared.initrds[0].path,
+        initrd_size_bytes=prepared.initrds[0].size_bytes,
+    )
+    serials: dict[Path, str] = {}
+
+    def serial(prefix: str, path: Path) -> str:
+        return serials.setdefault(path, f"{prefix}{len(serials)}")
+
+    later = [
+        EpochPlan(
+            number=number,
+            kernel=kernel,
+            cmdline=cmdline(scenario, kexec.cmdline, nonce, number),
+            initrd=initrd.path,
+            initrd_size_bytes=initrd.size_bytes,
+            syscall=kexec.syscall,
+            kernel_serial=serial("kernel", kernel.image),
+            initrd_serial=serial("initrd", initrd.path),
+        )
+        for number, (kexec, kernel, initrd) in enumerate(
+            zip(scenario.kexecs, prepared.kernels[1:], prepared.initrds[1:], strict=True), 2
+        )
+    ]
+    return (first, *later)
+
+
+def _payloads(epochs: Sequence[EpochPlan]) -> tuple[Payload, ...]:
+    payloads: dict[str, Payload] = {}
+    for epoch in epochs[1:]:
+        payloads[epoch.kernel_serial] = Payload(
+            serial=epoch.kernel_serial, path=epoch.kernel.image, size_bytes=epoch.kernel.size_bytes
+        )
+        payloads[epoch.initrd_serial] = Payload(
+            serial=epoch.initrd_serial, path=epoch.initrd, size_bytes=epoch.initrd_size_bytes
+        )
+    return tuple(payloads.values())
+
+
+def _esrt_plan(request: EsrtRequest, nonce: str) -> TablePlan:
+    content = esrt.build(esrt.make_entries(request.entries, nonce))
+    return TablePlan(
+        name=TableName.ESRT,
+        guid=GUID_ESRT,
+        memory=request.memory,
+        at=request.at,
+        below=request.below,
+        pages=-(-(TABLE_OFFSET + len(content)) // PAGE_BYTES),
+        offset=TABLE_OFFSET,
+        # The nonce in both halves: no two runs have the same canaries, and a stale page is recognised.
+        canary_seed=int(nonce + nonce, 16) ^ 0x5A5A_A5A5_C3C3_3C3C,
+        content_hex=content.hex(),
+    )
+
+
+def _watched(scenario: Scenario) -> tuple[TableName, ...]:
+    named = {
+        item.table_intact if isinstance(item, TableIntact) else item.kexec_would_overlap
+        for item in scenario.expect
+        if isinstance(item, TableIntact | KexecWouldOverlap)
+    }
+    return tuple(name for name in TableName if name in named)
+
+
+def _argv(plan: Plan, agent: Path) -> tuple[str, ...]:
+    """QEMU's arguments; ``{run}`` stands for the run directory."""
+    machine = plan.scenario.machine
+    # fmt: off
+    argv = [
+        str(plan.qemu),
+        "-name", "harness",
+        "-no-user-config", "-nodefaults", "-display", "none",
+        # smm=off: this firmware build has no SMM, and TCG is faster without.
+        "-machine", "q35,smm=off",
+        "-accel", plan.accel.value,
+        "-cpu", "host" if plan.accel is Accel.KVM else "max",
+        "-m", f"{machine.memory // 2**20}M",
+        "-smp", str(machine.cpus),
+        # A guest that panics, resets or switches itself off stays there to be looked at; a clean exit status
+        # of QEMU would say nothing (panic=-1 with -no-reboot exits 0).
+        "-action", "panic=pause,reboot=shutdown,shutdown=pause",
+        "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={_comma(plan.firmware.code)}",
+        "-drive", "if=pflash,unit=1,format=raw,file={run}/vars.fd",
+        "-device", "pvpanic",
+        "-kernel", str(agent),
+    ]
+    # fmt: on
+    for file in fw_cfg_files(plan):
+        path = file.path or Path("{run}", _file_name(file))
+        argv += ["-fw_cfg", f"name={file.name},file={_comma(path)}"]
+    if machine.vga:
+        # romfile= : the option ROM would become SETUP_PCI setup_data, which splits System RAM below the BGRT and
+        # hides the bug from kernels <= 6.7.
+        argv += ["-device", "VGA,romfile="]
+    for payload in plan.payloads:
+        node = f"{payload.serial}-file"
+        argv += ["-drive", f"if=none,id={node},format=raw,readonly=on,file={_comma(payload.path)}"]
+        argv += ["-device", f"virtio-blk-pci,drive={node},serial={payload.serial}"]
+    return tuple(argv)
+
+
+def _comma(path: Path) -> str:
+    """A path inside a QEMU option: commas are doubled."""
+    return str(path).replace(",", ",,")

@@ -1,0 +1,152 @@
+"""Many variants: prepared, run side by side, judged, and all of them accounted for."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import clock
+from harness.errors import HostError, Interrupted
+from harness.load.known_issues import match
+from harness.load.scenarios import Variant
+from harness.machine.feed import Feed
+from harness.model.plan import Plan
+from harness.model.verdict import Cause, KnownIssue, Verdict
+from harness.run.gate import refusal
+from harness.run.judge import failed_before_start, judge, refused
+from harness.run.listener import Listener
+from harness.run.planner import make_plan
+from harness.run.prepare import Workshop
+from harness.run.runner import run_plan
+from harness.run.store import read_record, write_verdict
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a session is run."""
+
+    runs: Path
+    jobs: int = 1
+    known_issues: tuple[KnownIssue, ...] = ()
+    render: Callable[[Verdict, Plan | None], str] = lambda verdict, _plan: verdict.headline + "\n"
+    """Makes ``verdict.txt`` of a verdict."""
+
+
+class Session:
+    """Runs variants, at most ``jobs`` at a time; can be interrupted from any thread or signal handler."""
+
+    def __init__(self, workshop: Workshop, options: Options, listener: Listener) -> None:
+        self._workshop = workshop
+        self._options = options
+        self._listener = listener
+        self._feeds: set[Feed] = set()
+        self._lock = threading.Lock()
+        self.interrupted = False
+
+    def run(self, variants: Sequence[Variant]) -> tuple[Verdict, ...]:
+        """A verdict for each variant that was started, in the order of ``variants``.
+
+        Raises:
+            InputError: a kernel or firmware that a variant names is not one; nothing was started.
+        """
+        for variant in variants:
+            self._workshop.kernels(variant.scenario)
+        verdicts: dict[str, Verdict] = {}
+        with ThreadPoolExecutor(self._options.jobs, thread_name_prefix="run") as pool:
+            futures = {pool.submit(self.run_one, variant): variant for variant in variants}
+            try:
+                for future in as_completed(futures):
+                    self._collect(future, futures[future], verdicts)
+            except BaseException:
+                self.interrupt()
+                raise
+        return tuple(verdicts[variant.id] for variant in variants if variant.id in verdicts)
+
+    def interrupt(self) -> None:
+        """End all runs now, each with its record and verdict; start no more."""
+        self.interrupted = True
+        for feed in tuple(self._feeds):
+            feed.interrupt()
+
+    def run_one(self, variant: Variant) -> Verdict:
+        """Prepare, run and judge one variant.
+
+        Raises:
+            Interrupted: the session was interrupted before this one began.
+        """
+        if self.interrupted:
+            raise Interrupted("not started")
+        self._listener.started(variant.id)
+        verdict = self._verdict(variant)
+        self._listener.finished(verdict)
+        return verdict
+
+    def _collect(self, future: Future[Verdict], variant: Variant, verdicts: dict[str, Verdict]) -> None:
+        with suppress(Interrupted):  # its turn never came
+            verdicts[variant.id] = future.result()
+
+    def _verdict(self, variant: Variant) -> Verdict:
+        try:
+            return self._run(variant)
+        except HostError as error:
+            return failed_before_start(variant.id, variant.scenario.kernel, error.message, error.hint)
+        except Interrupted as error:
+            return failed_before_start(
+                variant.id, variant.scenario.kernel, error.message, "Run it again.", Cause.INTERRUPTED
+            )
+
+    def _run(self, variant: Variant) -> Verdict:
+        nonce = secrets.token_hex(4)
+        run_id = f"{clock.utc():%Y%m%dT%H%M%S}-{re.sub(r'[^A-Za-z0-9.]+', '-', variant.id).strip('-')}-{nonce}"
+        kernels = self._workshop.kernels(variant.scenario)
+        reason = refusal(variant.scenario, kernels)
+        if reason is not None:
+            return refused(variant.id, run_id, kernels, reason)
+        plan = make_plan(
+            run_id=run_id,
+            nonce=nonce,
+            variant=variant.id,
+            scenario=variant.scenario,
+            scenario_file=variant.file,
+            prepared=self._workshop.prepare(variant.scenario, kernels),
+        )
+        directory = (self._options.runs / run_id).resolve()
+        feeds: list[Feed] = []
+        try:
+            run_plan(plan, directory, self._listener, watch_feed=lambda feed: self._watch(feed, feeds))
+        finally:
+            with self._lock:
+                self._feeds.difference_update(feeds)
+        known = match(self._options.known_issues, variant.scenario.id, variant.scenario.kernel)
+        return judge_directory(directory, known, self._options.render)
+
+    def _watch(self, feed: Feed, feeds: list[Feed]) -> None:
+        with self._lock:
+            self._feeds.add(feed)
+        feeds.append(feed)
+        if self.interrupted:
+            feed.interrupt()
+
+
+def judge_directory(
+    directory: Path, known: KnownIssue | None, render: Callable[[Verdict, Plan | None], str]
+) -> Verdict:
+    """Judge a record and put the verdict beside it.
+
+    Raises:
+        InputError: this is no run directory.
+        HostError: the verdict cannot be written.
+    """
+    record = read_record(directory)
+    verdict = judge(record, known).model_copy(update={"run_dir": str(directory)})
+    try:
+        write_verdict(directory, verdict, render(verdict, record.plan))
+    except OSError as error:
+        raise HostError(f"{directory}: the verdict cannot be written ({error.strerror})") from error
+    return verdict
