@@ -19,7 +19,7 @@ from harness.load.scenarios import Variant, load_files
 from harness.load.selection import runs_by_default
 from harness.model.verdict import Cause, Status, Verdict
 from harness.report import text
-from harness.run.assembly import Choices, Places, make_workshop
+from harness.run.assembly import Choices, Places, make_workshop, this_host
 from harness.run.listener import Silent
 from harness.run.session import Options, Session
 from harness.run.store import check_writable
@@ -142,7 +142,7 @@ def _session(config: pytest.Config) -> Session:
         check_writable(runs)
         issues = () if config.getoption("--no-known-issues") else places.known_issues()
         choices = Choices(config.getoption("--accel"), config.getoption("--offline"), config.getoption("--time-factor"))
-        workshop = make_workshop(places, choices, lambda _message: None)
+        workshop = make_workshop(places, choices, lambda _message: None, this_host())
         config.stash[_SESSION] = Session(workshop, Options(runs, 1, issues, text.render), Silent())
     return config.stash[_SESSION]
 

@@ -19,7 +19,7 @@ from harness.errors import InputError, Interrupted
 from harness.model.verdict import Verdict
 from harness.report import text
 from harness.report.progress import LiveProgress, PlainProgress
-from harness.run.assembly import Choices, make_workshop
+from harness.run.assembly import Choices, default_jobs, make_workshop, this_host
 from harness.run.session import Options, Session
 from harness.run.store import check_writable
 
@@ -31,7 +31,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     setting.add_directories(parser)
     add_run_options(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts as JSON; - for standard output")
-    parser.add_argument("-j", "--jobs", type=_jobs, default=1, metavar="N", help="runs at the same time (default 1)")
+    parser.add_argument("-j", "--jobs", type=_jobs, metavar="N", help="runs at the same time (default: one a core)")
     parser.set_defaults(action=run)
 
 
@@ -58,9 +58,11 @@ def run(options: argparse.Namespace) -> Exit:
     progress = _progress(len(variants), quiet_stdout=str(options.json) == "-")
     verdicts: Sequence[Verdict] = ()
     with progress:
-        choices = Choices(options.accel, options.offline, options.time_factor, options.jobs)
-        workshop = make_workshop(setting.places(options), choices, progress.message)
-        session = Session(workshop, Options(options.runs, options.jobs, issues, text.render), progress)
+        host = this_host()
+        jobs = options.jobs or default_jobs(host, len(variants))
+        choices = Choices(options.accel, options.offline, options.time_factor, jobs)
+        workshop = make_workshop(setting.places(options), choices, progress.message, host)
+        session = Session(workshop, Options(options.runs, jobs, issues, text.render), progress)
         with _stops(session):
             verdicts = session.run(variants)
     if options.json:

@@ -10,7 +10,7 @@ import harness
 from harness.cache import default_cache
 from harness.host import speed
 from harness.host.accel import AccelChoice, choose_accel
-from harness.host.probe import probe, require_qemu
+from harness.host.probe import Host, probe, require_qemu
 from harness.kernel.registry import Registry
 from harness.load.known_issues import load_known_issues
 from harness.load.scenarios import find_files, load_files
@@ -20,6 +20,8 @@ from harness.run.prepare import Workshop
 
 _PACKAGE = Path(harness.__file__).resolve().parent
 KNOWN_ISSUES = "known-issues.yaml"
+_RUN_BYTES = 2 * 2**30
+"""Host memory to count on for one run: a guest of 1 GiB, its payload in QEMU, and the translation cache of TCG."""
 
 
 def data_directory(name: str) -> Path:
@@ -62,14 +64,24 @@ class Choices:
     jobs: int = 1
 
 
-def make_workshop(places: Places, choices: Choices, progress: Callable[[str], None]) -> Workshop:
+def this_host() -> Host:
+    """What is here, looked at now."""
+    return probe(default_cache().root)
+
+
+def default_jobs(host: Host, runs: int) -> int:
+    """Runs at the same time when the user does not say: one a core, as memory allows, and no more than there are."""
+    room = host.memory_available_bytes // _RUN_BYTES
+    return max(1, min(host.cores, room, runs))
+
+
+def make_workshop(places: Places, choices: Choices, progress: Callable[[str], None], host: Host) -> Workshop:
     """A workshop on this host.
 
     Raises:
         HostError: QEMU is missing.
     """
     cache = default_cache()
-    host = probe(cache.root)
     qemu = require_qemu(host)
 
     def accel(firmware: FirmwareFiles) -> AccelChoice:
