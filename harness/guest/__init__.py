@@ -1,0 +1,1 @@
+"""The guest: its initramfs, and what runs inside."""
