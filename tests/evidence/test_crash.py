@@ -22,7 +22,7 @@ OLD_RIP = "RIP: 0010:[<ffffffff82d4e304>]  [<ffffffff82d4e304>] __memset+0x24/0x
         # kernel/panic.c
         (
             ["Kernel panic - not syncing: Fatal exception in interrupt"],
-            "kernel panic: Fatal exception in interrupt",
+            "kernel panic: Fatal exception",
             PANIC,
         ),
         # Debian 6.1.192 after kexec_load without an initrd
@@ -228,7 +228,7 @@ def test_one_report_gives_its_lines_in_order():
         "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009",
     )
     assert [(item.severity, item.line_number) for item in crashes] == [(OOPS, 1), (OOPS, 3), (PANIC, 5)]
-    assert crashes[2].title == "kernel panic: Attempted to kill init! exitcode=ADDR"
+    assert crashes[2].title == "kernel panic: Attempted to kill init!"
 
 
 def test_titles_have_no_addresses_and_pids():

@@ -1,0 +1,49 @@
+"""Crashes on a console: tables of formats and one walk over the lines.
+
+``find`` gives every line of a console that says that something broke; ``first`` gives the first crash of a log as one
+report, from its first byte to its last. Titles follow syzkaller's wording, which kernel people know.
+
+To add a format, add a row to one of the tables ``formats_*.py``; see docs/crash-formats.md. A row's pattern is matched
+at the beginning of a message (behind printk's timestamp), so a line that merely mentions a crash, from a program or in
+an echoed command, is none.
+
+A hash mismatch in the purgatory of kexec_file_load(2) has no row: it hangs without a word
+(arch/x86/purgatory/purgatory.c). The purgatory of kexec-tools speaks only with --console-serial or --console-vga.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.evidence.crash import messages, parser
+from harness.evidence.crash.report import first
+from harness.evidence.crash.values import Crash, Kind, Report, Severity
+from harness.evidence.klog import Line
+
+__all__ = ["Crash", "Kind", "Report", "Severity", "find", "first"]
+
+
+def find(log: Iterable[Line]) -> tuple[Crash, ...]:
+    """The crashes in a console, in order. Lines of one report (BUG, then Oops, then panic) give one each."""
+    everything = tuple(messages.from_lines(log))
+    found: list[Crash] = []
+    for index, message in enumerate(everything):
+        matched = parser.match(message)
+        if matched is None:
+            continue
+        row, match = matched
+        rest = parser.rest_of(everything, index, row)
+        guilt = parser.blame_for(everything, index, row)
+        title = parser.title(row, match, rest, guilt, missing="")
+        found.append(
+            Crash(
+                title,
+                row.severity,
+                message.number,
+                message.text,
+                row.kind,
+                message.start,
+                parser.named(row, match, guilt, strict=False),
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,150 @@
+"""Crash formats around the kernel: firmware, the EFI stub, kexec, purgatory, Xen."""
+
+from __future__ import annotations
+
+from harness.evidence.crash.table import Format, row
+from harness.evidence.crash.values import Kind, Severity
+
+_P, _O, _W = Severity.PANIC, Severity.OOPS, Severity.WARNING
+
+PLATFORM: tuple[Format, ...] = (
+    # EDK2: UefiCpuPkg/Library/CpuExceptionHandlerLib, MdePkg/Library/BaseDebugLibSerialPort and its like. The memory
+    # debugger may print to a line that OVMF's terminal driver has begun, so the marker may stand behind other words.
+    row(
+        Kind.FIRMWARE,
+        "!!!! ",
+        r".*?!!!! (?P<arch>X64|IA32|AARCH64|AArch64) Exception Type - (?P<number>[0-9A-Fa-f]{2})\((?P<what>[^)]*)\)",
+        "firmware: {arch} exception {what}",
+        _P,
+    ),
+    row(
+        Kind.FIRMWARE,
+        "!!!! ",
+        r".*?!!!! (?P<arch>X64|IA32) Exception Type - (?P<number>[0-9A-Fa-f]{2})\b",
+        "firmware: {arch} exception {number}",
+        _P,
+    ),
+    row(
+        Kind.FIRMWARE,
+        "Exception at 0x",
+        r"(?:Synchronous|IRQ|FIQ|SError) Exception at 0x",
+        "firmware: AARCH64 exception",
+        _P,
+    ),
+    row(
+        Kind.FIRMWARE,
+        "ASSERT",
+        r"ASSERT \[(?P<module>[^\]]*)\] \S+?\(\d+\): (?P<what>.*)",
+        "firmware: ASSERT in {module}: {what}",
+        _P,
+    ),
+    row(Kind.FIRMWARE, "ASSERT", r"ASSERT_(?:RETURN_)?EFI_ERROR \((?P<what>.*)\)", "firmware: ASSERT: {what}", _P),
+    # arch/x86/platform/efi/quirks.c, efi_crash_gracefully_on_page_fault()
+    row(
+        Kind.FIRMWARE,
+        "Firmware Bug]",
+        r"(?:efi: )?\[Firmware Bug\]: Page fault caused by firmware at PA: ",
+        "firmware: page fault in a runtime service",
+        _W,
+    ),
+    # drivers/firmware/efi/runtime-wrappers.c, efi_call_virt_check_flags()
+    row(
+        Kind.FIRMWARE,
+        "Firmware Bug]",
+        r"(?:efi: )?\[Firmware Bug\]: IRQ flags corrupted \(.*\) by EFI (?:call from )?(?P<what>[a-z]\w*)",
+        "firmware: IRQ flags corrupted by {what}",
+        _W,
+    ),
+    row(
+        Kind.FIRMWARE,
+        "wedged in",
+        r"efi: EFI runtime service \d+ wedged in firmware",
+        "firmware: a runtime service does not return",
+        _W,
+    ),
+    # drivers/firmware/efi/libstub, efi_err(); arch/x86/boot/compressed/misc.c, error()
+    row(Kind.STUB, "EFI stub: E", r"EFI stub: ERROR: (?P<what>.*)", "EFI stub: {what}", _O),
+    row(Kind.STUB, "-- System halted", r"(?P<what>\S.*?)\s*-- System halted", "boot: {what}", _P),
+    row(Kind.STUB, "-- System halted", r"\s*-- System halted", "boot: system halted", _P),
+    # kexec-tools, purgatory/purgatory.c
+    row(
+        Kind.PURGATORY,
+        "sha256 digests",
+        r"sha256 digests do not match :\(",
+        "kexec: purgatory found other bytes than were loaded",
+        _P,
+    ),
+    # kernel/kexec_file.c, kernel/kexec_core.c, kernel/crash_core.c, arch/x86/kernel/machine_kexec_64.c
+    row(
+        Kind.KEXEC,
+        "kexec",
+        r"(?:kexec_(?:core|file): |kexec: )(?P<what>(?:Could not|Failed to|Cannot|failed to|Overwriting|Invalid|Unable)"
+        r"\s.*|\w+ segment .* failed.*)",
+        "kexec: {what}",
+        _W,
+        stamped=True,
+    ),
+    row(
+        Kind.KEXEC,
+        "crashkernel",
+        r"(?:crashkernel reservation failed - (?P<what>.*?)\.?$|cannot allocate crashkernel)",
+        "kdump: no memory was reserved for the crash kernel",
+        _W,
+        stamped=True,
+    ),
+    row(
+        Kind.KEXEC,
+        "kdump: saving",
+        r"kdump: (?P<what>saving vmcore failed)",
+        "kdump: {what}",
+        _W,
+        stamped=True,
+    ),
+    # Xen: xen/common/domain.c, xen/arch/x86/traps.c, xen/drivers/char/console.c, panic()
+    row(Kind.XEN, "(XEN)", r"\(XEN\) (?:\[[^\]]*\] )?Panic on CPU \d+:", "Xen: panic", _P),
+    row(
+        Kind.XEN,
+        "(XEN)",
+        r"\(XEN\) (?:\[[^\]]*\] )?Hardware Dom0 (?P<what>crashed|halted|shutdown)",
+        "Xen: dom0 {what}",
+        _P,
+    ),
+    row(
+        Kind.XEN,
+        "(XEN)",
+        r"\(XEN\) (?:\[[^\]]*\] )?Domain \d+ \(vcpu#\d+\) crashed on cpu#\d+",
+        "Xen: a domain crashed",
+        _P,
+    ),
+    row(
+        Kind.XEN,
+        "(XEN)",
+        r"\(XEN\) (?:\[[^\]]*\] )?domain_crash(?:_sync)? called from (?P<what>[^\s:]+)",
+        "Xen: domain_crash called from {what}",
+        _P,
+    ),
+    row(Kind.XEN, "(XEN)", r"\(XEN\) (?:\[[^\]]*\] )?FATAL TRAP: (?P<what>.*)", "Xen: fatal trap: {what}", _P),
+    row(Kind.XEN, "(XEN)", r"\(XEN\) (?:\[[^\]]*\] )?Xen BUG at (?P<what>\S+?):\d+", "Xen: BUG at {what}", _P),
+    row(
+        Kind.XEN,
+        "(XEN)",
+        r"\(XEN\) (?:\[[^\]]*\] )?Assertion '(?P<what>.*)' failed at ",
+        "Xen: assertion failed: {what}",
+        _P,
+    ),
+    # A program of the test gave up: the words of syzkaller's executor.
+    row(Kind.TOOL, "SYZFA", r"(?:\d{4}/\d\d/\d\d [\d:]{8} )?SYZFATAL: (?P<what>.*)", "SYZFATAL: {what}", _W),
+    # Trusty, the secure world of Android
+    row(Kind.TOOL, "panic", r"trusty: panic .*ASSERT FAILED.*?\): (?P<what>.*)", "trusty: ASSERT FAILED: {what}", _P),
+    row(Kind.TOOL, "panic", r"trusty: panic \(.*?\): (?P<what>.*)", "trusty: panic: {what}", _P),
+    # A Go program died: src/runtime/panic.go
+    row(Kind.TOOL, "panic", r"panic: runtime error: ", "go runtime error", _W),
+    row(
+        Kind.TOOL,
+        "fatal error: ",
+        r"fatal error: (?:runtime|all goroutines|concurrent map|unexpected signal|out of memory)",
+        "go runtime error",
+        _W,
+    ),
+    row(Kind.TOOL, "SYZFA", r"(?:\d{4}/\d\d/\d\d [\d:]{8} )?SYZFAIL: (?P<what>.*)", "SYZFAIL: {what}", _W),
+)
