@@ -19,6 +19,8 @@ class Capability(StrEnum):
     KEXEC_LOAD = "kexec-load"
     KEXEC_FILE_LOAD = "kexec-file-load"
     FIRMWARE_MEMMAP = "firmware-memmap"
+    EFI_FAKE_MEMMAP = "efi-fake-memmap"
+    EFI_SOFT_RESERVE = "efi-soft-reserve"
 
 
 class Decision(Value):
@@ -53,6 +55,10 @@ class KernelImage(Value):
     modules: Path | None = None
     """The directory ``lib/modules/RELEASE`` with the modules, or None when the package has none."""
     packages: tuple[PackageRef, ...] = ()
+    vmlinux: Path | None = None
+    """The ELF file of the same build, for symbols; only for kernels that the harness built."""
+    origin: str = ""
+    """For a kernel that the harness built: its source, configuration, patches and compiler, in words."""
     init_size_bytes: int
     """Memory the kernel needs to unpack itself (boot protocol: init_size)."""
     pref_address: int

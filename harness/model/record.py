@@ -3,7 +3,7 @@
 A run directory holds::
 
     plan.json        the Plan
-    end.json         RunEnd: how the run ended; written last, also after Ctrl-C
+    end.json         RunEnd: how the run ended, and the hashes of the other files; written last, also after Ctrl-C
     journal.jsonl    one Entry a line, in order of time: phases, link frames, QMP events, samples
     console.log      COM1, every byte (NUL, escapes and all)
     console.times    one ``seconds offset`` pair a line, for each block of console.log that came in
@@ -163,3 +163,6 @@ class RunEnd(Value):
     """The last line of the console that is not empty."""
     qemu_exit: int | None = None
     """QEMU's exit status (negative: the signal) when it ended by itself."""
+    files: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of each file that the judge may read, by its name in the run directory; empty in records from before
+    there was such a list."""

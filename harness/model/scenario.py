@@ -12,6 +12,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from harness.model.base import Address, Size, Value
 
+FAKE_MEM_PARAMETER = "efi_fake_mem="
+
 
 class Syscall(StrEnum):
     """How the next kernel is loaded; never left to the tool's default, which changed in kexec-tools 2.0.27."""
@@ -54,6 +56,20 @@ class TableName(StrEnum):
     ESRT = "esrt"
     BGRT = "bgrt"
     MEMATTR = "memattr"
+
+
+class FakeMem(StrEnum):
+    """How closely the kernel's EFI memory map is held to its ``efi_fake_mem=`` entries."""
+
+    EXACT = "exact"
+    EXACT_OVER_A_PAGE = "exact-over-a-page"
+
+
+class SoftReserved(StrEnum):
+    """In which epochs ``Soft Reserved`` memory must be what."""
+
+    EXACT = "exact"
+    KEPT = "kept"
 
 
 class Machine(Value):
@@ -182,21 +198,41 @@ class NoCrash(Value):
     no_crash: Literal[True] = Field(default=True, description="No panic, oops or BUG on the console, in any epoch.")
 
 
+class FakeMemExact(Value):
+    fake_mem: FakeMem = Field(
+        description="Every efi_fake_mem= entry took effect in every kernel that has it on its command line, and the "
+        "EFI memory map of that kernel is exactly what firmware's map and the entries make: no range lost or "
+        "described twice, attributes exact, split nowhere else. exact-over-a-page: the splits also make the map grow "
+        "into one more 4 KiB page, else the run proves nothing (ERROR)."
+    )
+
+
+class SoftReservedExact(Value):
+    soft_reserved: SoftReserved = Field(
+        description="`Soft Reserved` in /proc/iomem is exactly the conventional memory that the kernel's efi_fake_mem= "
+        "entries mark as EFI_MEMORY_SP, and what its e820 table already had as such. kept: a kexec'ed kernel also "
+        "has all that the kernel before it had."
+    )
+
+
 def _expectation_tag(item: Any) -> str | None:
-    for name in ("table_intact", "kexec_would_overlap", "no_crash"):
+    for name in _EXPECTATIONS:
         if item == name or hasattr(item, name) or (isinstance(item, dict) and name in item):
             return name
     return None
 
 
+_EXPECTATIONS = ("table_intact", "kexec_would_overlap", "fake_mem", "soft_reserved", "no_crash")
 Expectation = Annotated[
     Annotated[TableIntact, Tag("table_intact")]
     | Annotated[KexecWouldOverlap, Tag("kexec_would_overlap")]
+    | Annotated[FakeMemExact, Tag("fake_mem")]
+    | Annotated[SoftReservedExact, Tag("soft_reserved")]
     | Annotated[NoCrash, Tag("no_crash")],
     Discriminator(
         _expectation_tag,
         custom_error_type="expectation",
-        custom_error_message="is not an expectation; allowed: table_intact, kexec_would_overlap, no_crash",
+        custom_error_message=f"is not an expectation; allowed: {', '.join(_EXPECTATIONS)}",
     ),
 ]
 
@@ -241,6 +277,15 @@ class Scenario(Value):
         kinds = [type(step) for step in self.steps]
         if kinds[0] is not BootStep or BootStep in kinds[1:]:
             raise ValueError("steps must be one boot, first, then kexecs")
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_fake(self) -> Scenario:
+        if not any(isinstance(item, FakeMemExact | SoftReservedExact) for item in self.expect):
+            return self
+        lines = [self.cmdline, self.boot.cmdline, *(kexec.cmdline for kexec in self.kexecs)]
+        if not any(FAKE_MEM_PARAMETER in word for line in lines for word in line):
+            raise ValueError(f"fake_mem and soft_reserved need {FAKE_MEM_PARAMETER} on a command line")
         return self
 
     @property
