@@ -11,13 +11,16 @@ TOX_ARGS ?=
 export VENV := $(abspath $(VENV))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup kernels run test lint bench clean
+.PHONY: help setup build-tools kernels run test lint bench clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
 setup: ## packages and virtual environment; does nothing, and needs no network, when all is there
 	@sh setup/install.sh
+
+build-tools: setup ## what building kernels needs (harness kernels build); `make run` builds none
+	@sh setup/install.sh build-tools
 
 kernels: setup ## the kernels that the scenarios name, into the cache
 	@$(HARNESS) kernels fetch --needed
@@ -25,7 +28,7 @@ kernels: setup ## the kernels that the scenarios name, into the cache
 run: kernels ## boot the kernels, kexec them, judge them; with live progress
 	@$(HARNESS) run $(ARGS)
 
-test: kernels ## all tests, also those that start machines
+test: build-tools kernels ## all tests, also those that start machines
 	@$(VENV)/bin/python -m tox run $(TOX_ARGS)
 
 lint: setup ## style, types and the directions of import; seconds

@@ -4,6 +4,7 @@
 #   sh setup/install.sh             both
 #   sh setup/install.sh packages    only the packages
 #   sh setup/install.sh venv        only the virtual environment
+#   sh setup/install.sh build-tools only the packages that building kernels needs
 #
 # A second run changes nothing and needs no network: dpkg-query says which packages are missing, and a stamp in .venv
 # says which pyproject.toml it was made from.
@@ -39,7 +40,7 @@ missing_packages() {
 install_packages() {
     [ "${HARNESS_SKIP_APT:-}" != 1 ] || return 0
     command -v dpkg-query >/dev/null 2>&1 || die 'this is not Debian: there is no dpkg-query' \
-        'install what setup/apt-packages.txt names by other means, then: HARNESS_SKIP_APT=1 make ...'
+        "install what setup/${list##*/} names by other means, then: HARNESS_SKIP_APT=1 make ..."
     packages=$(missing_packages | tr '\n' ' ')
     packages=${packages% }
     [ -n "$packages" ] || return 0
@@ -129,6 +130,10 @@ all)
     make_venv
     ;;
 packages) install_packages ;;
+build-tools)
+    list=$here/apt-packages-build.txt
+    install_packages
+    ;;
 venv) make_venv ;;
-*) die "unknown argument '$1'" 'usage: sh setup/install.sh [packages|venv]' ;;
+*) die "unknown argument '$1'" 'usage: sh setup/install.sh [packages|venv|build-tools]' ;;
 esac

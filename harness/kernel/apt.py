@@ -133,6 +133,13 @@ class Suite:
             return []
         return list(packages.parse_show(self._run("apt-cache", "show", *sorted(names)), self.name))
 
+    def versions(self, name: str) -> list[Package]:
+        """Every version of one package; none when the suite has no such package."""
+        if name not in self._run("apt-cache", "pkgnames", name).split():
+            return []
+        shown = packages.parse_show(self._run("apt-cache", "show", name), self.name)
+        return [package for package in shown if package.name == name]
+
     def download(self, package: Package, directory: Path) -> Path:
         """Download one package into ``directory``, which is empty.
 

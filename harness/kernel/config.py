@@ -18,7 +18,20 @@ _NEEDS: Mapping[Capability, tuple[str, ...]] = {
     Capability.KEXEC_LOAD: ("KEXEC",),
     Capability.KEXEC_FILE_LOAD: ("KEXEC_FILE",),
     Capability.FIRMWARE_MEMMAP: ("FIRMWARE_MEMMAP",),
+    Capability.EFI_FAKE_MEMMAP: ("EFI_FAKE_MEMMAP",),
+    Capability.EFI_SOFT_RESERVE: ("EFI_SOFT_RESERVE",),
 }
+_BUILT = "no distribution sets it; use tiny-6.1 or tiny-5.10, which the harness builds"
+_WAY_OUT: Mapping[Capability, str] = {Capability.EFI_FAKE_MEMMAP: _BUILT}
+"""What to use instead, where the harness has something."""
+_REMOVED: Mapping[Capability, tuple[tuple[int, int], str]] = {
+    Capability.EFI_FAKE_MEMMAP: (
+        (6, 11),
+        'efi_fake_mem= was removed in Linux 6.11 (37aee82c213d, "x86/efi: Drop support for fake EFI memory maps"); '
+        "use tiny-6.1 or tiny-5.10, which the harness builds",
+    )
+}
+"""Since which version of Linux there is no such thing, whatever the configuration says."""
 
 
 @dataclass(frozen=True)
@@ -51,19 +64,29 @@ def parse(text: str, source: str) -> Config | None:
 def decide(config: Config | None, release: str) -> dict[Capability, Decision]:
     """What this kernel can do, each with a reason that names the symbol and where it was read.
 
-    An unknown configuration makes nothing impossible: the guest's own facts then decide.
+    An unknown configuration makes nothing impossible but what that version of Linux has not: the guest's own facts
+    then decide.
     """
+    return {capability: _decide(config, capability, release) for capability in Capability}
+
+
+def _decide(config: Config | None, capability: Capability, release: str) -> Decision:
+    removed = _REMOVED.get(capability)
+    if removed is not None and _version(release) >= removed[0]:
+        return Decision(possible=False, reason=f"{removed[1]} ({release})")
     if config is None:
-        unknown = Decision(possible=True, reason=f"config unknown: not checked (no config was found for {release})")
-        return dict.fromkeys(Capability, unknown)
-    return {capability: _decide(config, _NEEDS[capability], release) for capability in Capability}
-
-
-def _decide(config: Config, symbols: tuple[str, ...], release: str) -> Decision:
+        return Decision(possible=True, reason=f"config unknown: not checked (no config was found for {release})")
+    symbols = _NEEDS[capability]
     for symbol in symbols:
         value = config.get(symbol)
         if value != "y":
             seen = "is not set" if value == "n" else f"is {value}, y is needed"
-            return Decision(possible=False, reason=f"CONFIG_{symbol} {seen} in {config.source} ({release})")
+            instead = f"; {_WAY_OUT[capability]}" if capability in _WAY_OUT else ""
+            return Decision(possible=False, reason=f"CONFIG_{symbol} {seen} in {config.source} ({release}){instead}")
     named = " and ".join(f"CONFIG_{symbol}=y" for symbol in symbols)
     return Decision(possible=True, reason=f"{named} in {config.source}")
+
+
+def _version(release: str) -> tuple[int, int]:
+    match = re.match(r"(\d+)\.(\d+)", release)
+    return (int(match[1]), int(match[2])) if match else (0, 0)

@@ -94,6 +94,25 @@ def unpack_kernel(path: Path, directory: Path) -> tuple[str, ...]:
     return tuple(releases)
 
 
+def extract_file(path: Path, pattern: re.Pattern[str], target: Path) -> str:
+    """Write the first file of the package whose path matches as a whole to ``target``.
+
+    Returns:
+        Its path inside the package.
+
+    Raises:
+        InputError: no Debian package, or there is no such file in it.
+    """
+    with _reading(path), _member(path, "data.tar") as archive:
+        for member in archive:
+            clean = member.name.removeprefix("./")
+            file = archive.extractfile(member) if member.isfile() and pattern.fullmatch(clean) else None
+            if file is not None:
+                _write(file, target)
+                return clean
+    raise InputError(f"{path} has no file {pattern.pattern} in it", hint="name another package")
+
+
 def _place(name: str, path: Path) -> tuple[str, PurePosixPath | None] | None:
     """The release a file belongs to and where it goes (None: nowhere), or None when it is nothing of a kernel."""
     clean = name.removeprefix("./")

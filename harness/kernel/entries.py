@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from harness.errors import Mistake, ScenarioErrors
@@ -18,6 +18,8 @@ from harness.model.base import Value
 NOT_ENTRIES = frozenset(("known-issues.yaml",))
 """Files beside the entries that say something else."""
 
+Suites = Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9/_-]*$")], ...], Field(min_length=1)]
+Part = Annotated[str, Field(pattern=r"^[^\s].*$", description="A name, or a path with a slash from the entry's file.")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._+-]{0,63}$", description="The kernel's name: the file's name.")]
 
 
@@ -29,9 +31,7 @@ class DebianEntry(Value):
     description: str = Field(min_length=10, description="One line for lists.")
     series: str = Field(pattern=r"^\d+\.\d+$", description="The first two numbers of the version, in quotes.")
     flavour: Literal["amd64", "cloud-amd64"]
-    suites: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9/_-]*$")], ...] = Field(
-        min_length=1, description="Where to look. The newest of all is taken; of equals, that of the first suite."
-    )
+    suites: Suites = Field(description="Where to look. The newest of all is taken; of equals, that of the first suite.")
     pin: str | None = Field(default=None, min_length=3, description="An exact package version instead of the newest.")
 
 
@@ -46,7 +46,69 @@ class FileEntry(Value):
     modules: str | None = Field(default=None, description="Its lib/modules/RELEASE; found by itself likewise.")
 
 
-Entry = DebianEntry | FileEntry
+class SourceOrigin(Value):
+    """Where the source comes from: exactly one of ``debian``, ``tree`` and ``tarball``."""
+
+    debian: str | None = Field(
+        default=None, pattern=r"^linux-source-\d+\.\d+$", description="Debian's package of the source, patches applied."
+    )
+    suites: Suites | None = Field(default=None, description="Where to look for the package.")
+    pin: str | None = Field(default=None, min_length=3, description="An exact package version instead of the newest.")
+    tree: str | None = Field(default=None, min_length=1, description="A directory, perhaps of git; it is not changed.")
+    tarball: str | None = Field(default=None, min_length=1, description="linux-VERSION.tar.xz or the like.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(item is not None for item in (self.debian, self.tree, self.tarball)) != 1:
+            raise ValueError("needs exactly one of debian, tree and tarball")
+        if (self.debian is None) != (self.suites is None):
+            raise ValueError("needs debian and suites together")
+        if self.pin is not None and self.debian is None:
+            raise ValueError("has a pin, which only a Debian package can have")
+        return self
+
+
+class SourceConfig(Value):
+    """How the configuration is made: a base, then fragments in order, the later ones winning."""
+
+    base: str = Field(
+        default="tinyconfig", min_length=1, description="tinyconfig, defconfig, or the path of a whole .config."
+    )
+    fragments: tuple[Part, ...] = Field(default=(), description="kernels/fragments/NAME.config, or paths.")
+
+
+class SourceEntry(Value):
+    """A kernel that the harness builds."""
+
+    kind: Literal["source"]
+    name: Name
+    description: str = Field(min_length=10, description="One line for lists.")
+    source: SourceOrigin
+    config: SourceConfig = SourceConfig()
+    patches: tuple[Part, ...] = Field(default=(), description="kernels/patches/NAME.patch, or paths, in order.")
+    localversion: str = Field(
+        default="-harness", pattern=r"^-[A-Za-z0-9.+_-]{1,40}$", description="The end of the kernel's release."
+    )
+
+
+class TwinEntry(Value):
+    """Another entry's kernel with something more: a known bug put back, for instance."""
+
+    kind: Literal["twin"]
+    name: Name
+    description: str = Field(min_length=10, description="One line for lists.")
+    of: Name = Field(description="The entry of kind source that it is a twin of.")
+    patches: tuple[Part, ...] = Field(default=(), description="Added after those of the other entry.")
+    fragments: tuple[Part, ...] = Field(default=(), description="Added after those of the other entry.")
+
+
+Entry = DebianEntry | FileEntry | SourceEntry | TwinEntry
+_KINDS: dict[str, type[Value]] = {
+    "debian": DebianEntry,
+    "file": FileEntry,
+    "source": SourceEntry,
+    "twin": TwinEntry,
+}
 _ADAPTER: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
 
 
@@ -89,9 +151,24 @@ def load_all(directory: Path) -> dict[str, tuple[Entry, Path]]:
             mistakes += error.mistakes
         else:
             entries[entry.name] = (entry, path)
+    mistakes += _bad_twins(entries)
     if mistakes:
         raise ScenarioErrors(mistakes)
     return entries
+
+
+def _bad_twins(entries: dict[str, tuple[Entry, Path]]) -> list[Mistake]:
+    mistakes = []
+    for entry, path in entries.values():
+        if isinstance(entry, TwinEntry):
+            other = entries.get(entry.of)
+            if other is None or not isinstance(other[0], SourceEntry):
+                known = (
+                    ", ".join(name for name, (item, _) in entries.items() if isinstance(item, SourceEntry)) or "none"
+                )
+                message = f"is {entry.of!r}, which is no entry of kind source; there are: {known}"
+                mistakes.append(yaml12.read(path).mistake(("of",), message))
+    return mistakes
 
 
 def _mistake(document: Document, details: ErrorDetails) -> Mistake:
@@ -100,14 +177,22 @@ def _mistake(document: Document, details: ErrorDetails) -> Mistake:
     path = tuple(details["loc"][1:])
     context: dict[str, Any] = details.get("ctx", {})
     if kind == "union_tag_not_found":
-        return document.mistake((), "lacks the key 'kind'; give 'kind: debian' or 'kind: file'")
+        return document.mistake((), f"lacks the key 'kind'; give one of {', '.join(_KINDS)}")
     if kind == "union_tag_invalid":
-        return document.mistake(("kind",), f"is {context['tag']!r}; a kernel is of kind 'debian' or 'file'")
+        return document.mistake(("kind",), f"is {context['tag']!r}; a kernel is of kind {', '.join(_KINDS)}")
     if kind == "extra_forbidden":
-        known = DebianEntry if details["loc"][:1] == ("debian",) else FileEntry
-        return document.mistake(path, f"is not a key here; the keys are {', '.join(known.model_fields)}", at_key=True)
+        known = _keys(_KINDS[str(details["loc"][0])], path[:-1])
+        return document.mistake(path, f"is not a key here; the keys are {', '.join(known)}", at_key=True)
     message = _MESSAGES.get(kind, _in_pydantic_words)
     return document.mistake(path, message(details["input"], details["msg"]), shown=path)
+
+
+def _keys(model: type[Value], path: tuple[str | int, ...]) -> tuple[str, ...]:
+    for part in path:
+        inner = model.model_fields[str(part)].annotation
+        if isinstance(inner, type) and issubclass(inner, Value):
+            model = inner
+    return tuple(model.model_fields)
 
 
 def _in_pydantic_words(seen: Any, text: str) -> str:
@@ -119,5 +204,6 @@ _MESSAGES: dict[str, Callable[[Any, str], str]] = {
     "string_type": lambda seen, _text: f"is {seen!r}, text is wanted; put it in quotes",
     "tuple_type": lambda seen, _text: f"is {seen!r}, a list is wanted, such as [{seen}]",
     "model_attributes_type": lambda _seen, _text: "must be a mapping of keys to values",
+    "value_error": lambda _seen, text: text.removeprefix("Value error, "),
     "dict_type": lambda _seen, _text: "must be a mapping of keys to values",
 }

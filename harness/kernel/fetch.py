@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -84,11 +84,11 @@ def fetch(entry: DebianEntry, cache: Cache, machine: Machine, progress: Progress
     Raises:
         HostError: no such package in any suite, no network, no apt, or the cache cannot be written.
     """
-    suites = [Suite(name, sources.for_suite(machine.sources, name, machine.codename), cache) for name in entry.suites]
-    bundle = choose(entry, _known(entry.name, suites, cache, progress), entry.suites)
+    suites = suites_of(entry.suites, machine, cache)
+    bundle = choose(entry, look(entry.name, suites, Suite.kernels, cache, progress), entry.suites)
     progress(f"{entry.name}: {bundle.packages[0].name} {bundle.version} from {bundle.packages[0].suite}")
     by_name = {suite.name: suite for suite in suites}
-    blobs = [_blob(package, by_name[package.suite], cache, progress) for package in bundle.packages]
+    blobs = [download(package, by_name[package.suite], cache, progress) for package in bundle.packages]
     key = tree_key(f"{bundle.packages[0].name}_{bundle.version}", [package.sha256 for package in bundle.packages])
     progress(f"{entry.name}: unpacking")
     tree = unpacked(key, blobs, cache)
@@ -107,6 +107,11 @@ def fetch(entry: DebianEntry, cache: Cache, machine: Machine, progress: Progress
     )
     cache.write_record(RECORDS, entry.name, record.model_dump_json(indent=1))
     return image
+
+
+def suites_of(names: Iterable[str], machine: Machine, cache: Cache) -> list[Suite]:
+    """The suites, each with the archives of this machine that may have it."""
+    return [Suite(name, sources.for_suite(machine.sources, name, machine.codename), cache) for name in names]
 
 
 def choose(entry: DebianEntry, known: Iterable[Package], suites: Sequence[str]) -> Bundle:
@@ -137,7 +142,14 @@ def tree_key(title: str, digests: Iterable[str]) -> str:
     return f"{title.replace(':', '.').replace('~', '-')}-{digest[:12]}"
 
 
-def _known(name: str, suites: Sequence[Suite], cache: Cache, progress: Progress) -> list[Package]:
+def look(
+    name: str, suites: Sequence[Suite], wanted: Callable[[Suite], list[Package]], cache: Cache, progress: Progress
+) -> list[Package]:
+    """The packages that ``wanted`` finds in all suites, after their lists were brought up to date.
+
+    Raises:
+        HostError: no archive has any of the suites, or there is no network.
+    """
     known: list[Package] = []
     missing: list[SuiteMissing] = []
     for suite in suites:
@@ -149,13 +161,18 @@ def _known(name: str, suites: Sequence[Suite], cache: Cache, progress: Progress)
                 progress(f"{name}: {error.message}; going on without it")
                 missing.append(error)
                 continue
-            known += suite.kernels()
+            known += wanted(suite)
     if len(missing) == len(suites):
         raise HostError(f"{name}: {'; '.join(error.message for error in missing)}", hint=missing[0].hint)
     return known
 
 
-def _blob(package: Package, suite: Suite, cache: Cache, progress: Progress) -> Path:
+def download(package: Package, suite: Suite, cache: Cache, progress: Progress) -> Path:
+    """The package in the cache, downloaded unless it is there.
+
+    Raises:
+        HostError: it cannot be had.
+    """
     blob = cache.blob(package.sha256)
     if blob is None:
         progress(f"downloading {package.name} {package.version} ({package.size_bytes / 2**20:.1f} MiB)")

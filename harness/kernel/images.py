@@ -139,13 +139,19 @@ def unpack(debs: Sequence[Path], directory: Path) -> None:
     for release in releases:
         if (directory / "lib/modules" / release).is_dir():
             _depmod(directory, release)
-    checked = [directory / "vmlinuz", directory / "config", *directory.glob("lib/modules/*/modules.dep")]
+    seal(directory)
+
+
+def seal(directory: Path) -> None:
+    """Write the list of hashes that :func:`intact` compares with."""
+    names = ("vmlinuz", "config", "vmlinux", "System.map")
+    checked = [*(directory / name for name in names), *directory.glob("lib/modules/*/modules.dep")]
     lines = [f"{sha256_of(path)}  {path.relative_to(directory)}\n" for path in checked if path.is_file()]
     (directory / _SUMS).write_text("".join(lines), encoding="utf-8")
 
 
 def intact(directory: Path) -> bool:
-    """Is everything that :func:`unpack` wrote still as it was, as far as its list of hashes goes (20 ms)?"""
+    """Is everything that was sealed still as it was, as far as its list of hashes goes (20 ms)?"""
     sums = directory / _SUMS
     if not sums.is_file():
         return False

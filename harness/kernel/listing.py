@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from harness.cache import Cache
-from harness.kernel import fetch
-from harness.kernel.entries import DebianEntry
+from harness.errors import InputError
+from harness.kernel import built, fetch
+from harness.kernel.entries import DebianEntry, Entry, TwinEntry
 from harness.kernel.registry import Registry, fetched
 from harness.model.base import Value
 from harness.model.kernel import Capability, Decision
@@ -20,6 +21,7 @@ class Listed(Value):
     series: str | None = None
     flavour: str | None = None
     fetched: bool = False
+    """It is in the cache: fetched, or built."""
     fetched_at: str | None = None
     suite: str | None = None
     version: str | None = None
@@ -29,6 +31,12 @@ class Listed(Value):
     image_sha256: str | None = None
     outdated: bool = False
     """The entry was changed after it was fetched: the next run fetches again."""
+    of: str | None = None
+    """For a twin: the entry it is a twin of."""
+    origin: str | None = None
+    """For a kernel that was built: source, configuration, patches and compiler."""
+    directory: str | None = None
+    built_in_s: float | None = None
     capabilities: dict[Capability, Decision] | None = None
 
 
@@ -39,6 +47,8 @@ def listing(registry: Registry, cache: Cache) -> list[Listed]:
 
 def _listed(registry: Registry, name: str, cache: Cache) -> Listed:
     entry = registry.entry(name)
+    if entry.kind in {"source", "twin"}:
+        return _built(registry, entry, cache)
     if not isinstance(entry, DebianEntry):
         return Listed(name=name, kind=entry.kind, description=entry.description)
     plain = Listed(
@@ -65,5 +75,33 @@ def _listed(registry: Registry, name: str, cache: Cache) -> Listed:
             "image_sha256": image.sha256,
             "outdated": record.wanted != fetch.wanted(entry),
             "capabilities": image.capabilities,
+        }
+    )
+
+
+def _built(registry: Registry, entry: Entry, cache: Cache) -> Listed:
+    of = entry.of if isinstance(entry, TwinEntry) else None
+    plain = Listed(name=entry.name, kind=entry.kind, description=entry.description, of=of)
+    try:
+        recipe = registry.recipe(entry.name)
+    except InputError as error:  # a fragment or patch is missing: this entry cannot be built, the others can
+        return plain.model_copy(update={"description": error.message})
+    found = built.look(recipe, cache) if recipe is not None else None
+    if found is None:
+        return plain
+    image = found.image
+    return plain.model_copy(
+        update={
+            "fetched": True,
+            "fetched_at": found.about.at,
+            "suite": image.packages[0].suite if image.packages else None,
+            "version": image.packages[0].version if image.packages else None,
+            "release": image.release,
+            "image_bytes": image.size_bytes,
+            "image_sha256": image.sha256,
+            "capabilities": image.capabilities,
+            "origin": image.origin,
+            "directory": str(found.directory),
+            "built_in_s": found.about.seconds,
         }
     )

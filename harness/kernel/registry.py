@@ -11,9 +11,10 @@ from pathlib import Path
 
 from harness.cache import Cache, sha256_of
 from harness.errors import HostError, InputError
-from harness.kernel import deb, entries, fetch, images
+from harness.kernel import built, deb, entries, fetch, images
 from harness.kernel.apt import Machine
-from harness.kernel.entries import DebianEntry, Entry
+from harness.kernel.entries import DebianEntry, Entry, FileEntry, SourceEntry, TwinEntry
+from harness.kernel.recipe import Recipe, read_recipe
 from harness.model.kernel import KernelImage
 
 Progress = Callable[[str], None]
@@ -55,6 +56,22 @@ class Registry:
         """The file of an entry."""
         return self._find(name)[1]
 
+    def recipe(self, name: str) -> Recipe | None:
+        """What ``name`` is built of; None when it is not an entry that is built.
+
+        Raises:
+            InputError: unknown name, or a fragment or patch is missing.
+        """
+        entry, place = self._find(name)
+        if isinstance(entry, SourceEntry):
+            return read_recipe(entry, place, None, place)
+        if not isinstance(entry, TwinEntry):
+            return None
+        original, origin_place = self._find(entry.of)
+        if not isinstance(original, SourceEntry):  # load_all() has refused it
+            raise InputError(f"{place}: of: {entry.of} is no entry of kind source")
+        return read_recipe(entry, place, original, origin_place)
+
     def _find(self, name: str) -> tuple[Entry, Path]:
         found = self._entries.get(name)
         if found is not None:
@@ -77,28 +94,34 @@ def resolve(
     progress: Progress = lambda _text: None,
     machine: Machine | None = None,
 ) -> KernelImage:
-    """The kernel that ``ref`` means; fetched when it is a Debian entry that is not in the cache yet.
+    """The kernel that ``ref`` means; fetched or built when it is an entry that is not in the cache yet.
 
     Args:
         ref: A name of the registry, or the path of a bzImage or a .deb.
-        offline: Never use the network.
+        offline: Never use the network, and build nothing.
         refresh: Look for a newer package although one was fetched before.
         machine: This machine's apt set-up, when it is not to be read from /etc.
 
     Raises:
         InputError: unknown name, or a file that is no kernel.
-        HostError: the kernel cannot be fetched here.
+        HostError: the kernel cannot be fetched or built here.
     """
     if ref not in registry.names and _is_path(ref):
         return _from_path(Path(ref).expanduser(), cache)
     entry = registry.entry(ref)
-    if not isinstance(entry, DebianEntry):
+    recipe = registry.recipe(ref)
+    if recipe is not None:
+        made = built.make(recipe, cache, machine=machine, offline=offline, refresh=refresh, progress=progress)
+        return made.image
+    if isinstance(entry, FileEntry):
         base = registry.place(ref).parent
         config = base / entry.config if entry.config else None
         modules = base / entry.modules if entry.modules else None
         if modules is not None and not modules.is_dir():
             raise InputError(f"{registry.place(ref)}: modules: {modules} is not a directory")
         return images.from_file(entry.name, base / entry.image, config_path=config, modules=modules)
+    if not isinstance(entry, DebianEntry):
+        raise TypeError(f"{type(entry).__name__} is neither fetched, built nor a file")
     found = None if refresh else _kept(entry, cache)
     if found is not None:
         return found

@@ -12,7 +12,9 @@ from harness.cache import Cache
 from harness.kernel.apt import Machine
 from harness.kernel.sources import Source
 
+from . import source
 from .build import Archive
+from .source import Kernels
 
 FAKE_APT = """\
 #!{python} -IS
@@ -96,3 +98,18 @@ def machine() -> Machine:
     main = Source("http://deb.example.org/debian", "bookworm", ("main",), keyring)
     security = Source("http://deb.example.org/debian-security", "bookworm-security", ("main",), keyring)
     return Machine((main, security), "bookworm")
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs to build with that are only asked for their names."""
+    directory = source.write_programs(tmp_path / "programs")
+    monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
+    monkeypatch.setattr("harness.kernel.toolchain._CCACHE_LINKS", tmp_path / "none")
+
+
+@pytest.fixture
+def kernels(programs: None, tmp_path: Path) -> Kernels:
+    """Entries whose source is a tarball, and everything needed to build them."""
+    tarball = source.write_tarball(tmp_path / "linux-6.1.tar.xz")
+    return Kernels(tmp_path / "kernels", f"{{tarball: {tarball}}}")

@@ -25,7 +25,11 @@ def test_a_file_without_symbols_is_no_config() -> None:
 def test_decisions_name_symbol_and_place() -> None:
     decisions = config.decide(config.parse(CONFIG, "config-6.1"), "6.1.0")
     assert set(decisions) == set(Capability)
-    assert [capability for capability, decision in decisions.items() if not decision.possible] == [Capability.BGRT]
+    assert {capability for capability, decision in decisions.items() if not decision.possible} == {
+        Capability.BGRT,
+        Capability.EFI_FAKE_MEMMAP,
+        Capability.EFI_SOFT_RESERVE,
+    }
     assert decisions[Capability.BGRT].reason == "CONFIG_ACPI_BGRT is not set in config-6.1 (6.1.0)"
     assert decisions[Capability.EFI].reason == "CONFIG_EFI=y and CONFIG_EFI_STUB=y in config-6.1"
 
@@ -40,10 +44,13 @@ def test_decisions_name_symbol_and_place() -> None:
         ("KEXEC", {Capability.KEXEC_LOAD}),
         ("KEXEC_FILE", {Capability.KEXEC_FILE_LOAD}),
         ("FIRMWARE_MEMMAP", {Capability.FIRMWARE_MEMMAP}),
+        ("EFI_FAKE_MEMMAP", {Capability.EFI_FAKE_MEMMAP}),
+        ("EFI_SOFT_RESERVE", {Capability.EFI_SOFT_RESERVE}),
     ],
 )
 def test_each_symbol_decides(symbol: str, lost: set[Capability]) -> None:
     everything = CONFIG.replace("# CONFIG_ACPI_BGRT is not set", "CONFIG_ACPI_BGRT=y")
+    everything += "CONFIG_EFI_FAKE_MEMMAP=y\nCONFIG_EFI_SOFT_RESERVE=y\n"
     whole = config.decide(config.parse(everything, "c"), "6.1")
     assert all(decision.possible for decision in whole.values())
     without = everything.replace(f"CONFIG_{symbol}=y\n", f"# CONFIG_{symbol} is not set\n")
@@ -63,3 +70,17 @@ def test_an_unknown_config_forbids_nothing_and_says_so() -> None:
     assert all(
         decision.possible and "config unknown: not checked" in decision.reason for decision in decisions.values()
     )
+
+
+@pytest.mark.parametrize(("release", "possible"), [("6.10.9", True), ("6.11.0-rc1", False), ("7.2.13+deb14", False)])
+def test_fake_memmap_is_gone_since_6_11_whatever_the_config_says(release: str, possible: bool) -> None:
+    for known in (config.Config({"EFI_FAKE_MEMMAP": "y"}, "c"), None):
+        decision = config.decide(known, release)[Capability.EFI_FAKE_MEMMAP]
+        assert decision.possible == possible
+        assert possible or "removed in Linux 6.11 (37aee82c213d" in decision.reason
+        assert possible or "use tiny-6.1" in decision.reason
+
+
+def test_a_kernel_without_fake_memmap_names_one_that_has_it() -> None:
+    reason = config.decide(config.parse(CONFIG, "c"), "6.1.0")[Capability.EFI_FAKE_MEMMAP].reason
+    assert reason.startswith("CONFIG_EFI_FAKE_MEMMAP is not set in c (6.1.0); no distribution sets it; use tiny-6.1")

@@ -6,7 +6,7 @@ import pytest
 
 from harness.errors import InputError, ScenarioErrors
 from harness.kernel import entries
-from harness.kernel.entries import DebianEntry, FileEntry
+from harness.kernel.entries import DebianEntry, FileEntry, SourceEntry, TwinEntry
 from harness.kernel.registry import Registry
 
 GOOD = """\
@@ -36,11 +36,64 @@ def test_a_file_entry(tmp_path: Path) -> None:
     assert entry == FileEntry(kind="file", name="mine", description="my own kernel", image="bzImage")
 
 
+SOURCE = """\
+kind: source
+name: tiny
+description: for a test of building
+source: {debian: linux-source-6.1, suites: [bookworm]}
+config: {base: tinyconfig, fragments: [base, mine/more.config]}
+patches: [one]
+localversion: -tiny
+"""
+TWIN = "kind: twin\nname: tiny+bug\ndescription: with a bug put back\nof: tiny\npatches: [bug]\n"
+
+
+def test_a_source_entry(tmp_path: Path) -> None:
+    entry = load(tmp_path, SOURCE, "tiny")
+    assert isinstance(entry, SourceEntry)
+    assert (entry.source.debian, entry.source.suites) == ("linux-source-6.1", ("bookworm",))
+    assert (entry.config.base, entry.config.fragments) == ("tinyconfig", ("base", "mine/more.config"))
+    assert (entry.patches, entry.localversion) == (("one",), "-tiny")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (", suites: [bookworm]", "", ":4:9: source: needs debian and suites together"),
+        ("{debian: linux-source-6.1, suites: [bookworm]}", "{}", "source: needs exactly one of debian, tree and tarb"),
+        ("suites: [bookworm]", "suites: [bookworm], tree: x", "source: needs exactly one of"),
+        ("{debian: linux-source-6.1, suites: [bookworm]}", "{tree: x, pin: 6.1.1-1}", "source: has a pin"),
+        ("linux-source-6.1", "linux-image-6.1", ":4:18: source.debian: is 'linux-image-6.1'"),
+        ("suites", "suite", "source.suite: is not a key here; the keys are debian, suites, pin, tree, tarball"),
+        ("base: t", "bases: t", "config.bases: is not a key here; the keys are base, fragments"),
+        ("[one]", "one", "patches: is 'one', a list is wanted"),
+        ("-tiny\n", "'- tiny'\n", "localversion: is '- tiny'"),
+    ],
+)
+def test_mistakes_of_a_source_entry(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in SOURCE
+    with pytest.raises(ScenarioErrors) as caught:
+        load(tmp_path, SOURCE.replace(old, new), "tiny")
+    assert message in caught.value.message
+
+
+def test_a_twin_needs_an_entry_that_is_built(tmp_path: Path) -> None:
+    (tmp_path / "tiny+bug.yaml").write_text(TWIN)
+    with pytest.raises(ScenarioErrors, match=r"tiny\+bug.yaml:4:5: of: is 'tiny', which is no entry of kind source"):
+        entries.load_all(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(SOURCE)
+    found = entries.load_all(tmp_path)
+    assert isinstance(found["tiny+bug"][0], TwinEntry)
+    (tmp_path / "again.yaml").write_text(TWIN.replace("tiny+bug", "again").replace("of: tiny", "of: tiny+bug"))
+    with pytest.raises(ScenarioErrors, match=r"of: is 'tiny\+bug', which is no entry of kind source; there are: tiny$"):
+        entries.load_all(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("kind: debian\n", "", ":1:1: lacks the key 'kind'"),
-        ("kind: debian", "kind: source", ":1:7: kind: is 'source'; a kernel is of kind 'debian' or 'file'"),
+        ("kind: debian", "kind: git", ":1:7: kind: is 'git'; a kernel is of kind debian, file, source, twin"),
         ('"6.1"', "6.1", ":4:9: series: is 6.1, text is wanted; put it in quotes"),
         ('"6.1"', '"6"', ":4:9: series: is '6': "),
         ("amd64", "arm64", ":5:10: flavour: is 'arm64': "),
@@ -100,3 +153,6 @@ def test_the_entries_in_the_tree() -> None:
             entry = registry.entry(f"debian-{series}{suffix}")
             assert isinstance(entry, DebianEntry)
             assert (entry.series, entry.flavour, entry.pin) == (series, flavour, None)
+    for name in registry.names:
+        recipe = registry.recipe(name)  # reads every fragment and patch that is named
+        assert (recipe is None) == (not name.startswith("tiny-"))
