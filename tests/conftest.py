@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from leaks import children, open_files
+
+from harness.clock import Deadline
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +18,16 @@ def cache_of_its_own(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     if request.node.get_closest_marker("qemu") is None:
         factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
         monkeypatch.setenv("HARNESS_CACHE", str(Path(factory.getbasetemp(), "cache")))
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    """Red when a test leaves a process, a thread or a file descriptor behind."""
+    threads, files, processes = set(threading.enumerate()), open_files(), children()
+    yield
+    deadline = Deadline.after(2.0)
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(deadline.remaining_s)
+    assert set(threading.enumerate()) - threads == set()
+    assert {fd: name for fd, name in open_files().items() if fd not in files} == {}
+    assert children() - processes == set()

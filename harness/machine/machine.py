@@ -129,4 +129,5 @@ def _start_failed(process: Process, error: QemuError) -> QemuError:
         argv=process.argv,
         output=output,
         hint="qemu.stderr in the run directory has all it said",
+        status=status,
     )

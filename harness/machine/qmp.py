@@ -127,7 +127,12 @@ class Qmp:
 
     async def _connect(self) -> None:
         self._connecting = asyncio.current_task()
-        await self._client.connect(self._ours)
+        try:
+            await self._client.connect(self._ours)
+        except AssertionError as error:
+            # qemu.qmp 0.0.6 asserts at the end of connect() that the session runs, but QEMU may have ended meanwhile
+            # (protocol.py: `assert self.runstate == Runstate.RUNNING`).
+            raise EOFError("QEMU ended while it was greeted") from error
         self._pump = asyncio.create_task(self._pump_events())
 
     async def _execute(self, command: str, arguments: dict[str, Any]) -> Any:

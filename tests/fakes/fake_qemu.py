@@ -2,22 +2,26 @@
 """A stand-in for QEMU that plays a script: QMP, console and link over the file descriptors it is given.
 
 It is started with QEMU's arguments, of which it reads the ``-chardev``s ``com1``, ``com2``, ``qmp`` and ``fwlog``.
-The script is a JSON file, named by ``-fake FILE`` in the arguments or by the environment variable FAKE_QEMU::
+The script is a JSON file, named by ``-fake FILE`` in the arguments or by the environment variable FAKE_QEMU (of a
+directory the file ``NAME.json`` whose NAME is part of the run directory's)::
 
     {
-      "nonce": "1a2b3c4d",                       nonce of frames (default)
+      "nonce": "1a2b3c4d",                       nonce of frames; default: that of the plan in ``-fw_cfg``, else this
       "memory": {"0x3bfff000": "00ff..."},       guest-physical memory, address to hex bytes; the rest reads as zero
       "stderr": "text",                          said before anything else
       "exit": 1,                                 ends before QMP, as for a bad option
       "greeting": false,                         never says a word on QMP
       "refuse": {"pmemsave": "No space left"},   QMP commands answered by an error
+      "die_at": "pmemsave",                      QMP command at which it is killed
       "short": 1,                                pmemsave writes so many bytes too few
       "before": [step ...],                      played when QMP is negotiated; ``cont`` is answered after it
       "steps": [step ...]                        played after ``cont``
     }
 
 A step is an object with one of these keys; it waits while the machine is stopped. After the last step the fake idles,
-answering QMP, until ``quit``, SIGTERM, or the end of the harness.
+answering QMP, until ``quit``, SIGTERM, or the end of the harness. ``%NONCE%`` anywhere in the script is the nonce.
+
+Started by the host probe (a chardev ``debug`` instead of the ports) it plays no script: it says that firmware lives.
 
     {"console": "text\n", "repeat": 3}           bytes on COM1, UTF-8
     {"link": "text"}                             noise on COM2
@@ -47,6 +51,7 @@ import contextlib
 import itertools
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -68,7 +73,8 @@ class Fake:
     """The state that the script, the QMP thread and the COM2 thread share."""
 
     def __init__(self, argv: list[str], script: Mapping[str, Any]) -> None:
-        self.script = script
+        self.nonce = str(script.get("nonce") or planned_nonce(argv) or "1a2b3c4d")
+        self.script = script = json.loads(json.dumps(script).replace("%NONCE%", self.nonce))
         self.chardevs = chardevs(argv)
         self.sockets = {
             name: socket.socket(fileno=int(options["fd"])) for name, options in self.chardevs.items() if "fd" in options
@@ -122,6 +128,8 @@ class Fake:
                 yield message
 
     def command(self, name: str, arguments: Mapping[str, Any]) -> Any:
+        if name == self.script.get("die_at"):
+            os.kill(os.getpid(), signal.SIGKILL)
         if name in self.script.get("refuse", {}):
             raise ValueError(self.script["refuse"][name])
         commands: dict[str, Callable[[Mapping[str, Any]], Any]] = {
@@ -193,7 +201,7 @@ class Fake:
 
     def frame(self, kind: str, step: Step) -> bytes:
         self.sequence += 1
-        nonce = step.get("nonce", self.script.get("nonce", "1a2b3c4d"))
+        nonce = step.get("nonce", self.nonce)
         return encode(Frame(nonce, self.sequence, kind, step.get("fields", {}), step.get("body", "").encode()))
 
     def take_byte(self, wanted: str) -> bool:
@@ -277,12 +285,38 @@ def chardevs(argv: list[str]) -> dict[str, dict[str, str]]:
     return found
 
 
+def chosen(named: Path, argv: list[str]) -> Path:
+    run = Path(chardevs(argv)["fwlog"]["path"]).parent.name
+    return next(path for path in named.glob("*.json") if path.stem in run) if named.is_dir() else named
+
+
+def planned_nonce(argv: list[str]) -> str:
+    """The nonce in the EFI agent's plan (docs/link-protocol.md), or nothing."""
+    for name, value in itertools.pairwise(argv):
+        if name == "-fw_cfg" and value.startswith("name=opt/harness/plan,file="):
+            path = Path(value.partition("file=")[2].replace(",,", ","))
+            return path.read_text().partition("\nnonce ")[2].partition("\n")[0]
+    return ""
+
+
+def probed(argv: list[str]) -> int:
+    """What harness.host.start waits for: the event by which every build of OVMF shows that it runs."""
+    qmp = socket.socket(fileno=int(chardevs(argv)["qmp"]["fd"]))
+    version = {"qemu": {"major": 7, "minor": 2, "micro": 22}, "package": "fake"}
+    for message in ({"QMP": {"version": version, "capabilities": []}}, {"event": "RTC_CHANGE", "data": {"offset": 0}}):
+        qmp.sendall(json.dumps(message).encode() + b"\r\n")
+    threading.Event().wait()
+    return 0
+
+
 def main(argv: list[str]) -> int:
     if "--version" in argv or "-version" in argv:
         sys.stdout.write(VERSION + "\n")
         return 0
+    if "debug" in chardevs(argv):
+        return probed(argv)
     named = argv[argv.index("-fake") + 1] if "-fake" in argv else os.environ.get("FAKE_QEMU")
-    script = json.loads(Path(named).read_text()) if named else {}
+    script = json.loads(chosen(Path(named), argv).read_text()) if named else {}
     sys.stderr.write(script.get("stderr", ""))
     sys.stderr.flush()
     if "exit" in script:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.clock import Deadline
 from harness.machine.feed import Failure, Feed, Happening, Match, Success
 from harness.machine.machine import Machine
 from harness.model.record import EndKind
@@ -22,40 +19,9 @@ NONCE = "1a2b3c4d"
 StartFake = Callable[..., AbstractContextManager[Machine]]
 
 
-def children() -> set[int]:
-    """Processes whose parent is this one, zombies too."""
-    found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if parent == os.getpid():
-            found.add(int(stat.parent.name))
-    return found
-
-
-def open_files() -> dict[str, str]:
-    found = {}
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            found[entry.name] = str(entry.readlink())
-        except FileNotFoundError:  # the descriptor of this very listing
-            continue
-    return found
-
-
 @pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """Red when a test leaves a process, a thread or a file descriptor behind."""
-    threads, files, processes = set(threading.enumerate()), open_files(), children()
-    yield
-    deadline = Deadline.after(2.0)
-    for thread in set(threading.enumerate()) - threads:
-        thread.join(deadline.remaining_s)
-    assert set(threading.enumerate()) - threads == set()
-    assert {fd: name for fd, name in open_files().items() if fd not in files} == {}
-    assert children() - processes == set()
+def _nothing_left(nothing_left: None) -> None:
+    """Every test here."""
 
 
 @pytest.fixture

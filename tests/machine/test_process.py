@@ -10,13 +10,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from leaks import children, open_files
 
 from harness import clock
 from harness.clock import Deadline
 from harness.machine.feed import Exited, Feed
 from harness.machine.process import Process
 
-from .conftest import FAKE, NONCE, children, no_failure, of_kind, open_files, won
+from .conftest import FAKE, NONCE, no_failure, of_kind, won
 
 SLEEP = shutil.which("sleep") or "sleep"
 START_AND_WAIT = f"""
