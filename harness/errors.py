@@ -63,13 +63,17 @@ class HostError(HarnessError):
 class QemuError(HostError):
     """QEMU could not be started, died, or refused a command.
 
-    ``argv`` is the full command, ``output`` what QEMU wrote to stderr: what one needs at 2 a.m.
+    ``argv`` is the full command, ``output`` what QEMU wrote to stderr: what one needs at 2 a.m. ``status`` is its exit
+    status (negative: the signal) when it ended while it was being started.
     """
 
-    def __init__(self, message: str, *, argv: Sequence[str] = (), output: str = "", hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, argv: Sequence[str] = (), output: str = "", hint: str = "", status: int | None = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.argv = tuple(argv)
         self.output = output
+        self.status = status
 
 
 class Interrupted(HarnessError):

@@ -8,18 +8,20 @@ from pathlib import Path
 
 import harness
 from harness.cache import default_cache
+from harness.errors import InputError
 from harness.host import speed
-from harness.host.accel import AccelChoice, choose_accel
+from harness.host.accel import AUTO, AccelChoice, choose_accel
 from harness.host.probe import Host, probe, require_qemu
 from harness.kernel.registry import Registry
 from harness.load.known_issues import load_known_issues
 from harness.load.scenarios import find_files, load_files
-from harness.model.plan import FirmwareFiles
+from harness.model.plan import Accel, FirmwareFiles
 from harness.model.verdict import KnownIssue
 from harness.run.prepare import Workshop
 
 _PACKAGE = Path(harness.__file__).resolve().parent
 KNOWN_ISSUES = "known-issues.yaml"
+_MIN_FACTOR, _MAX_FACTOR = 0.1, 100.0
 _RUN_BYTES = 2 * 2**30
 """Host memory to count on for one run: a guest of 1 GiB, its payload in QEMU, and the translation cache of TCG."""
 
@@ -58,10 +60,19 @@ class Places:
 class Choices:
     """How machines are started."""
 
-    accel: str = "auto"
+    accel: str = AUTO
     offline: bool = False
     time_factor: float = 1.0
     jobs: int = 1
+
+    def __post_init__(self) -> None:
+        """Raises: InputError: a value that cannot be meant."""
+        if self.accel not in (AUTO, *Accel):
+            raise InputError(f"--accel {self.accel}: there is no such accelerator", hint=f"{AUTO}, {', '.join(Accel)}")
+        if not _MIN_FACTOR <= self.time_factor <= _MAX_FACTOR:
+            raise InputError(
+                f"--time-factor {self.time_factor:g}: out of range", hint=f"from {_MIN_FACTOR:g} to {_MAX_FACTOR:g}"
+            )
 
 
 def this_host() -> Host:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.model.kernel import Capability, KernelImage
-from harness.model.scenario import Scenario, Syscall, TableIntact, TableName
+from harness.model.scenario import FAKE_MEM_PARAMETER, Scenario, SoftReservedExact, Syscall, TableIntact, TableName
 
 _SYSCALL_NEEDS = {
     Syscall.FILE: (Capability.KEXEC_FILE_LOAD,),
@@ -27,6 +27,7 @@ class Refusal:
 
 def needs(scenario: Scenario, kernels: Sequence[KernelImage]) -> Iterator[tuple[KernelImage, Capability]]:
     """What the scenario asks of each kernel; ``kernels`` are those of the epochs, in order."""
+    yield from _fake_mem_needs(scenario, kernels)
     tables = [item.table_intact for item in scenario.expect if isinstance(item, TableIntact)]
     for kernel in kernels:
         yield kernel, Capability.EFI
@@ -36,6 +37,16 @@ def needs(scenario: Scenario, kernels: Sequence[KernelImage]) -> Iterator[tuple[
     for kernel, kexec in zip(kernels, scenario.kexecs, strict=False):
         for capability in _SYSCALL_NEEDS[kexec.syscall]:
             yield kernel, capability
+
+
+def _fake_mem_needs(scenario: Scenario, kernels: Sequence[KernelImage]) -> Iterator[tuple[KernelImage, Capability]]:
+    lines = (scenario.boot.cmdline, *(kexec.cmdline for kexec in scenario.kexecs))
+    soft = any(isinstance(item, SoftReservedExact) for item in scenario.expect)
+    for kernel, line in zip(kernels, lines, strict=True):
+        if any(word.startswith(FAKE_MEM_PARAMETER) for word in (*scenario.cmdline, *line)):
+            yield kernel, Capability.EFI_FAKE_MEMMAP
+            if soft:
+                yield kernel, Capability.EFI_SOFT_RESERVE
 
 
 def refusal(scenario: Scenario, kernels: Sequence[KernelImage]) -> Refusal | None:

@@ -13,6 +13,8 @@ from harness.model.plan import GUID_ESRT, GUID_MEMATTR, Plan
 from harness.model.scenario import TableName
 
 Reader = Callable[[int, int], bytes]
+_MAX_BYTES = 64 * 2**20
+"""More is a damaged header: sampled at every border, it would fill the disk."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ def locate(plan: Plan, frames: list[Frame], read: Reader) -> Iterator[Watch | st
     listing = systab.body.decode("ascii", "replace") if systab else ""
     for name in plan.watch:
         found = _LOCATORS[name](frames, listing, read)
+        if isinstance(found, Watch) and found.pages.size_bytes > _MAX_BYTES:
+            found = Defect(f"it claims {found.pages.size_bytes} bytes, more than a table can have")
         yield f"{name}: {found}" if isinstance(found, Defect) else found
 
 

@@ -14,6 +14,9 @@ from harness.model.record import FrameEntry, Point, SampleEntry
 from harness.model.scenario import Syscall, TableName
 from harness.run.record import Record
 
+# Of a BGRT the image is watched: it lies in boot services memory, the ACPI table in memory of its own type.
+_TITLES = {TableName.ESRT: "ESRT", TableName.BGRT: "BGRT image", TableName.MEMATTR: "MEMATTR table"}
+
 
 @dataclass(frozen=True)
 class Baseline:
@@ -28,6 +31,11 @@ class Baseline:
     plan: TablePlan | None
     """Set when the EFI agent installed the table; only then are there canaries."""
     sample: SampleEntry
+
+    @property
+    def title(self) -> str:
+        """What lies at ``table``, for people."""
+        return _TITLES[self.name]
 
     @property
     def content(self) -> bytes:
@@ -45,6 +53,8 @@ class Load:
     frame: FrameEntry
     segments: tuple[Segment, ...]
     """Empty when neither tool nor kernel showed them."""
+    shown_in: str
+    """The file of the record that shows the segments."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +72,9 @@ class Observations:
         return klog.lines(self.record.console)
 
     @cached_property
-    def last_epoch(self) -> int:
-        """The last epoch that was entered, 0 when no kernel was started."""
-        return max((entry.epoch for entry in self.record.phases), default=0)
+    def entered(self) -> tuple[int, ...]:
+        """The epochs of kernels that were entered, in order; empty when no kernel was started."""
+        return tuple(sorted({entry.epoch for entry in self.record.phases if entry.epoch > 0}))
 
     def begin_offset(self, epoch: int) -> int:
         """Where in console.log an epoch begins; the end of the log for one that was never entered."""
@@ -75,6 +85,10 @@ class Observations:
         """The console lines of one epoch."""
         begin, end = self.begin_offset(epoch), self.begin_offset(epoch + 1)
         return tuple(line for line in self.lines if begin <= line.offset < end)
+
+    def spoke(self, epoch: int) -> bool:
+        """Did an epoch print anything on the console?"""
+        return any(line.text for line in self.epoch_lines(epoch))
 
     def epoch_of(self, line: klog.Line) -> int:
         """The epoch a console line belongs to."""
@@ -100,7 +114,7 @@ class Observations:
                     name=name,
                     pages=Range.sized(sample.address, sample.size_bytes),
                     table=Range.sized(sample.table_address, sample.table_size_bytes),
-                    data=self.record.read(sample.file),
+                    data=self.record.sampled(sample),
                     plan=next((table for table in self.plan.tables if table.name is name), None),
                     sample=sample,
                 )
@@ -116,30 +130,41 @@ class Observations:
 
     @cached_property
     def loads(self) -> tuple[Load, ...]:
-        """The kexecs that were loaded, in order."""
+        """The kexecs that were loaded with success, in order."""
         found = []
         for target in self.plan.epochs[1:]:
             epoch = target.number - 1
-            frame = self.record.frame("loaded", epoch)
+            frame = self.record.frame("loaded", epoch, rc="0")
             if frame is None or target.syscall is None:
-                break
+                continue
             sizes = Sizes(initrd_bytes=target.initrd_size_bytes, init_size_bytes=target.kernel.init_size_bytes)
             tool_output = self.record.body(frame).decode("utf-8", "backslashreplace")
+            shown = frame
             if target.syscall is Syscall.LOAD:
                 places = segments.parse_tool(tool_output, sizes)
             else:
                 places = segments.parse_kernel(self.record.text(epoch, "kexec-klog") or "", sizes)
-            found.append(Load(epoch, target.syscall, target, frame, places))
+                shown = self.record.frame("fact", epoch, name="kexec-klog") or frame
+            where = shown.body_file or "journal.jsonl"
+            found.append(Load(epoch, target.syscall, target, frame, places, where))
         return tuple(found)
 
     @cached_property
     def efi_map(self) -> tuple[efimap.EfiRegion, ...]:
-        """The firmware's memory map just before the hand-off; empty without the agent's report."""
+        """The firmware's memory map just before the hand-off; empty when it was not reported or cannot be read."""
         frame = self.record.frame("memmap")
         if frame is None:
             return ()
         regions = efimap.parse_descriptors(self.record.body(frame), int(frame.fields.get("descriptor_size", "0"), 0))
         return () if isinstance(regions, Defect) else regions
+
+    def where(self, epoch: int, fact: str) -> str:
+        """The file of a fact, to be cited; the journal when it has none."""
+        return self.cited(self.record.frame("fact", epoch, name=fact))
+
+    def cited(self, frame: FrameEntry | None) -> str:
+        """The file of a frame's body, to be cited; the journal when it has none."""
+        return (frame.body_file if frame is not None else None) or "journal.jsonl"
 
     def iomem(self, epoch: int) -> tuple[iomem.Resource, ...]:
         """/proc/iomem of an epoch; empty when it was not reported or cannot be read."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.cache import Cache
+from harness.errors import HostError
 from harness.firmware.build import AgentBinary, build_agent
 from harness.firmware.descriptors import find_firmware
 from harness.guest.initramfs import build_initrd
@@ -18,6 +19,17 @@ from harness.model.kernel import KernelImage
 from harness.model.plan import FirmwareFiles
 from harness.model.scenario import Scenario
 from harness.run.planner import InitrdFile, Prepared
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all runs with one firmware share."""
+
+    firmware: FirmwareFiles
+    accel: AccelChoice
+    factor: float
+    agent: AgentBinary
+    tools: GuestTools
 
 
 @dataclass
@@ -33,14 +45,11 @@ class Workshop:
     offline: bool = False
     progress: Callable[[str], None] = lambda _text: None
     _lock: threading.RLock = field(default_factory=threading.RLock)
-    _kernels: dict[str, KernelImage] = field(default_factory=dict)
-    _firmware: dict[str, FirmwareFiles] = field(default_factory=dict)
-    _accel: dict[str, tuple[AccelChoice, float]] = field(default_factory=dict)
-    _agent: AgentBinary | None = None
-    _tools: GuestTools | None = None
+    _kernels: dict[str, KernelImage | HostError] = field(default_factory=dict)
+    _benches: dict[str, Bench] = field(default_factory=dict)
 
     def kernel(self, ref: str) -> KernelImage:
-        """A kernel by registry name or path; fetched when need be.
+        """A kernel by registry name or path; fetched when need be, and tried once only.
 
         Raises:
             InputError: there is no such kernel, or the file is none.
@@ -48,10 +57,16 @@ class Workshop:
         """
         with self._lock:
             if ref not in self._kernels:
-                self._kernels[ref] = resolve(
-                    ref, self.registry, self.cache, offline=self.offline, progress=self.progress
-                )
-            return self._kernels[ref]
+                try:
+                    self._kernels[ref] = resolve(
+                        ref, self.registry, self.cache, offline=self.offline, progress=self.progress
+                    )
+                except HostError as error:
+                    self._kernels[ref] = error
+            found = self._kernels[ref]
+            if isinstance(found, HostError):
+                raise found
+            return found
 
     def kernels(self, scenario: Scenario) -> tuple[KernelImage, ...]:
         """The kernels of the epochs, in order."""
@@ -59,41 +74,44 @@ class Workshop:
         refs += [kexec.kernel or scenario.kernel for kexec in scenario.kexecs]
         return tuple(self.kernel(ref) for ref in refs)
 
-    def firmware(self, name: str) -> FirmwareFiles:
-        """A firmware by name.
+    def bench(self, firmware_name: str) -> Bench:
+        """What all runs with this firmware share, made or measured once.
 
         Raises:
-            HostError: none is installed.
+            InputError: there is no such firmware.
+            HostError: something that no run can do without is missing here.
         """
         with self._lock:
-            if name not in self._firmware:
-                self._firmware[name] = find_firmware(name)
-            return self._firmware[name]
+            if firmware_name not in self._benches:
+                firmware = find_firmware(firmware_name)
+                choice = self.choose_accel(firmware)
+                factor = self.measure_factor(firmware, choice)
+                agent, tools = build_agent(self.cache.root / "agent"), find_tools()
+                self._benches[firmware_name] = Bench(firmware, choice, factor, agent, tools)
+            return self._benches[firmware_name]
 
     def prepare(self, scenario: Scenario, kernels: Sequence[KernelImage]) -> Prepared:
-        """Everything the planner asks for."""
+        """Everything the planner asks for.
+
+        Raises:
+            InputError, HostError: as ``bench``, or an initrd cannot be built.
+        """
         with self._lock:
-            firmware = self.firmware(scenario.firmware_name)
-            if firmware.name not in self._accel:
-                choice = self.choose_accel(firmware)
-                self._accel[firmware.name] = (choice, self.measure_factor(firmware, choice))
-            choice, factor = self._accel[firmware.name]
-            self._agent = self._agent or build_agent(self.cache.root / "agent")
-            self._tools = self._tools or find_tools()
+            bench = self.bench(scenario.firmware_name)
             pads = [0, *(kexec.initrd.pad for kexec in scenario.kexecs)]
             initrds = [
-                build_initrd(kernel, self._tools, pad, self.cache.root / "initrd")
+                build_initrd(kernel, bench.tools, pad, self.cache.root / "initrd")
                 for kernel, pad in zip(kernels, pads, strict=True)
             ]
             return Prepared(
                 kernels=kernels,
                 initrds=[InitrdFile(initrd.path, initrd.size_bytes) for initrd in initrds],
-                firmware=firmware,
-                agent=self._agent.path,
+                firmware=bench.firmware,
+                agent=bench.agent.path,
                 qemu=self.qemu,
                 qemu_version=self.qemu_version,
-                accel=choice.accel,
-                accel_reason=choice.reason,
-                factor=factor,
-                tools={**self._tools.versions, "agent": self._agent.sha256[:16]},
+                accel=bench.accel.accel,
+                accel_reason=bench.accel.reason,
+                factor=bench.factor,
+                tools={**bench.tools.versions, "agent": bench.agent.sha256[:16]},
             )

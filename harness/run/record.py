@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,8 @@ class Record:
     entries: tuple[Entry, ...]
     read: Callable[[str], bytes]
     read_payload: Callable[[str, int, int], bytes | None]
+    problems: tuple[str, ...] = ()
+    """What is wrong with the record's own files (``end.json``, ``journal.jsonl``); such a record proves nothing."""
 
     @cached_property
     def console(self) -> bytes:
@@ -60,6 +63,19 @@ class Record:
     @cached_property
     def commands(self) -> tuple[CommandEntry, ...]:
         return tuple(entry for entry in self.entries if isinstance(entry, CommandEntry))
+
+    def sampled(self, sample: SampleEntry) -> bytes:
+        """The bytes of a sample.
+
+        Raises:
+            UnreadableRecordError: the file is missing, or is not what was sampled.
+        """
+        data = self.read(sample.file)
+        if len(data) != sample.size_bytes:
+            raise UnreadableRecordError(f"{sample.file}: {len(data)} bytes, {sample.size_bytes} were sampled")
+        if hashlib.sha256(data).hexdigest() != sample.sha256:
+            raise UnreadableRecordError(f"{sample.file}: its SHA-256 is not the one that was noted when it was sampled")
+        return data
 
     def frames(self, kind: str, epoch: int | None = None, **fields: str) -> Iterator[FrameEntry]:
         """Frames of this kind, in order, with all of these field values."""

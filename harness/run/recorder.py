@@ -18,7 +18,7 @@ BANNER = "banner"
 class Recorder:
     """The feed's recorder: called with every happening, in order, before any wait can see it.
 
-    Epoch and phase follow what is seen, not what the runner believes: frames and the kernel's banner move them.
+    Epoch and phase follow what is seen, not what the runner believes: events, frames and the kernel's banner move them.
     """
 
     def __init__(self, writer: RunWriter, listener: Listener, variant: str) -> None:
@@ -40,6 +40,8 @@ class Recorder:
             case Event(name, data):
                 entry = EventEntry(t_s=happening.t_s, name=name, data=json.dumps(dict(data)))
                 self._writer.append(entry)
+                if name == "RESUME" and self.phase is Phase.START:
+                    self.enter(Phase.FIRMWARE, t_s=happening.t_s)
             case Line(text=text):
                 self._listener.line(self._variant, text)
             case Match(name=name, text=text) if name == BANNER and self.phase is not Phase.USERSPACE:
@@ -77,6 +79,8 @@ class Recorder:
     def _frame(self, t_s: float, frame: Frame) -> None:
         # A guest is in the next epoch from the moment it says it leaves: everything printed after that belongs there.
         if frame.kind == "ready" and self.phase in (Phase.START, Phase.FIRMWARE):
+            if self.phase is Phase.START:  # QMP and link are read by two threads
+                self.enter(Phase.FIRMWARE, t_s=t_s)
             self.enter(Phase.AGENT, t_s=t_s)
         elif frame.kind == "start":
             self.enter(Phase.KERNEL, "started by the EFI agent", t_s, epoch=1)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.clock import Deadline
-from harness.errors import HarnessError, HostError, Interrupted
+from harness.errors import HarnessError, HostError, Interrupted, QemuError
 from harness.firmware.varstore import make_varstore
 from harness.machine.feed import Failure, Feed, Happening, Success
 from harness.machine.frame import Frame
-from harness.machine.machine import Machine
+from harness.machine.machine import LAST_WORDS_S, Machine
 from harness.model.plan import EpochPlan, Plan
 from harness.model.record import CommandEntry, EndKind, Phase, Point, RunEnd, SampleEntry
 from harness.run import failures
@@ -50,7 +50,8 @@ def run_plan(
     try:
         _write_inputs(plan, directory)
         recorder.enter(Phase.START)
-        argv = [word.replace("{run}", str(directory)) for word in plan.argv]
+        inside_option = str(directory).replace(",", ",,")  # all places of {run} are inside QEMU options
+        argv = [word.replace("{run}", inside_option) for word in plan.argv]
         with Machine.start(argv, directory, feed, nonce=plan.nonce, patterns=_PATTERNS) as machine:
             recorder.attach(machine.console)
             for note in machine.notes:
@@ -59,8 +60,12 @@ def run_plan(
             status = machine.process.status
     except Interrupted as error:
         kind, detail = EndKind.INTERRUPTED, error.message
+    except QemuError as error:
+        kind, detail, status = _qemu_fault(error)
     except HarnessError as error:
         kind, detail = EndKind.HOST, error.message
+    except OSError as error:  # only the record is written without a translation, see Feed
+        kind, detail = EndKind.HOST, f"the record cannot be written: {error.strerror or error}"
     finally:
         end = RunEnd(
             kind=kind,
@@ -76,13 +81,20 @@ def run_plan(
     return end
 
 
+def _qemu_fault(error: QemuError) -> tuple[EndKind, str, int | None]:
+    """How a run ended whose QEMU did not start, or could not be talked to although it lives."""
+    return (EndKind.HOST if error.status is None else EndKind.QEMU_DIED), error.message, error.status
+
+
 def _write_inputs(plan: Plan, directory: Path) -> None:
-    """The files that QEMU's arguments name inside the run directory.
+    """The files that QEMU's arguments name inside the run directory, and those that every record has.
 
     Raises:
         HostError: they cannot be written.
     """
     try:
+        for name in ("console.log", "qemu.stderr"):  # also in the record of a run whose QEMU never started
+            (directory / name).touch()
         make_varstore(plan.firmware, directory / "vars.fd")
         for name, content in input_files(plan).items():
             (directory / name).write_bytes(content)
@@ -113,12 +125,16 @@ class _Run:
         except _EndedError as ended:
             self._last_samples(ended.kind)
             return ended.kind, ended.detail
+        except QemuError as error:
+            # QMP breaks off before QEMU is reaped: was it the end of QEMU, or is it still there and refuses?
+            if self._machine.process.wait(LAST_WORDS_S) is None:
+                raise
+            return EndKind.QEMU_DIED, f"QEMU ended: {error.message}"
         self._recorder.enter(Phase.OFF, "every step done")
         return EndKind.COMPLETE, "every step was done"
 
     def _firmware(self) -> None:
         deadline = Deadline.after(self._plan.budgets.firmware_s)
-        self._recorder.enter(Phase.FIRMWARE)
         self._wait("ready", deadline)
         self._nudge(b"G", "go", deadline)
         self._wait("handoff", deadline)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import clock
-from harness.errors import HostError, Interrupted
+from harness.errors import HostError, InputError, Interrupted
 from harness.load.known_issues import match
 from harness.load.scenarios import Variant
 from harness.machine.feed import Feed
@@ -47,6 +47,7 @@ class Session:
         self._listener = listener
         self._feeds: set[Feed] = set()
         self._lock = threading.Lock()
+        self._preparing = False
         self.interrupted = False
 
     def run(self, variants: Sequence[Variant]) -> tuple[Verdict, ...]:
@@ -54,9 +55,11 @@ class Session:
 
         Raises:
             InputError: a kernel or firmware that a variant names is not one; nothing was started.
+            HostError: no variant can be started here; nothing was started.
+            Interrupted: stopped before anything was started.
         """
-        for variant in variants:
-            self._workshop.kernels(variant.scenario)
+        with self._in_preparation():
+            self._look_ahead(variants)
         verdicts: dict[str, Verdict] = {}
         with ThreadPoolExecutor(self._options.jobs, thread_name_prefix="run") as pool:
             futures = {pool.submit(self.run_one, variant): variant for variant in variants}
@@ -69,10 +72,22 @@ class Session:
         return tuple(verdicts[variant.id] for variant in variants if variant.id in verdicts)
 
     def interrupt(self) -> None:
-        """End all runs now, each with its record and verdict; start no more."""
+        """End all runs now, each with its record and verdict; start no more. From any thread."""
         self.interrupted = True
         for feed in tuple(self._feeds):
             feed.interrupt()
+
+    def interrupt_here(self) -> None:
+        """``interrupt``, for a signal handler in the main thread.
+
+        Raises:
+            Interrupted: the first time, when the main thread is fetching or building: that may take minutes, and
+                nothing but an exception gets it out of there.
+        """
+        first = not self.interrupted
+        self.interrupt()
+        if first and self._preparing:
+            raise Interrupted("stopped on request")
 
     def run_one(self, variant: Variant) -> Verdict:
         """Prepare, run and judge one variant.
@@ -87,19 +102,50 @@ class Session:
         self._listener.finished(verdict)
         return verdict
 
+    def _look_ahead(self, variants: Sequence[Variant]) -> None:
+        """Fetch and look up what the variants need, so that what cannot work is said once, before anything starts.
+
+        A kernel that cannot be had costs its own variants only, unless there are no others.
+        """
+        failed: list[HostError] = []
+        possible: list[Variant] = []
+        for variant in variants:
+            try:
+                kernels = self._workshop.kernels(variant.scenario)
+            except HostError as error:
+                failed.append(error)
+                continue
+            if refusal(variant.scenario, kernels) is None:
+                possible.append(variant)
+        if failed and len(failed) == len(variants):
+            raise failed[0]
+        for name in dict.fromkeys(variant.scenario.firmware_name for variant in possible):
+            self._workshop.bench(name)
+
+    @contextmanager
+    def _in_preparation(self) -> Iterator[None]:
+        """Inside, ``interrupt_here`` raises, if this is the main thread, which it is called in."""
+        self._preparing = threading.current_thread() is threading.main_thread()
+        try:
+            if self.interrupted:
+                raise Interrupted("stopped on request")
+            yield
+        finally:
+            self._preparing = False
+
     def _collect(self, future: Future[Verdict], variant: Variant, verdicts: dict[str, Verdict]) -> None:
         with suppress(Interrupted):  # its turn never came
             verdicts[variant.id] = future.result()
 
     def _verdict(self, variant: Variant) -> Verdict:
+        kernel = variant.scenario.kernel
         try:
             return self._run(variant)
-        except HostError as error:
-            return failed_before_start(variant.id, variant.scenario.kernel, error.message, error.hint)
-        except Interrupted as error:
-            return failed_before_start(
-                variant.id, variant.scenario.kernel, error.message, "Run it again.", Cause.INTERRUPTED
-            )
+        except (HostError, InputError, Interrupted) as error:
+            # A Ctrl-C on a terminal also reaches the programs we started, and their failure may be seen first.
+            if self.interrupted or isinstance(error, Interrupted):
+                return failed_before_start(variant.id, kernel, error.message, "Run it again.", Cause.INTERRUPTED)
+            return failed_before_start(variant.id, kernel, error.message, error.hint)
 
     def _run(self, variant: Variant) -> Verdict:
         nonce = secrets.token_hex(4)
@@ -108,13 +154,15 @@ class Session:
         reason = refusal(variant.scenario, kernels)
         if reason is not None:
             return refused(variant.id, run_id, kernels, reason)
+        with self._in_preparation():
+            prepared = self._workshop.prepare(variant.scenario, kernels)
         plan = make_plan(
             run_id=run_id,
             nonce=nonce,
             variant=variant.id,
             scenario=variant.scenario,
             scenario_file=variant.file,
-            prepared=self._workshop.prepare(variant.scenario, kernels),
+            prepared=prepared,
         )
         directory = (self._options.runs / run_id).resolve()
         feeds: list[Feed] = []

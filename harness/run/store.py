@@ -5,21 +5,26 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from harness import clock
 from harness.errors import HostError, InputError
-from harness.model.base import Value
 from harness.model.plan import Plan
 from harness.model.record import Entry, RunEnd
 from harness.model.verdict import Verdict
 from harness.run.record import Record, UnreadableRecordError
 
-_V = TypeVar("_V", bound=Value)
 _ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)
+_FORMAT_ONLY: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+_FORMAT = 1
+_LABEL_CHARS = 64
+_VERDICT_TEXT = "verdict.txt"
+_EVIDENCE = ("plan.json", "journal.jsonl", "console.log", "qemu.stderr", "facts/*", "samples/*.bin")
+"""The files of a record that a verdict is made from."""
 
 
 def check_writable(runs: Path) -> None:
@@ -74,7 +79,7 @@ class RunWriter:
         with self._lock:
             self._bodies += 1
             number = self._bodies
-        name = f"facts/{number:03d}-{re.sub(r'[^A-Za-z0-9-]', '_', label)}"
+        name = f"facts/{number:03d}-{re.sub(r'[^A-Za-z0-9-]', '_', label)[:_LABEL_CHARS]}"
         (self.directory / name).write_bytes(data)
         return name
 
@@ -85,79 +90,131 @@ class RunWriter:
         return name, hashlib.sha256(data).hexdigest()
 
     def finish(self, end: RunEnd) -> None:
-        """Write how the run ended and close the journal."""
-        (self.directory / "end.json").write_text(end.model_dump_json(indent=1) + "\n")
-        with self._lock:
-            self._journal.close()
+        """Close the journal and write how the run ended, with the hashes of all that a verdict is made from.
+
+        Raises:
+            HostError: it cannot be written.
+        """
+        try:
+            with self._lock:
+                self._journal.close()
+            sealed = end.model_copy(update={"files": file_hashes(self.directory)})
+            (self.directory / "end.json").write_text(sealed.model_dump_json(indent=1) + "\n")
+        except OSError as error:
+            raise HostError(
+                f"{self.directory}: cannot write the run's record ({error.strerror})",
+                hint="Look at the free space, or give another directory with --runs DIR.",
+            ) from error
+
+
+def file_hashes(directory: Path) -> dict[str, str]:
+    """SHA-256 of each file of a record that a verdict is made from, by its name in the run directory."""
+    paths = sorted(path for pattern in _EVIDENCE for path in directory.glob(pattern) if path.is_file())
+    return {path.relative_to(directory).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def read_record(directory: Path) -> Record:
-    """The record of a run, whole or cut short.
+    """The record of a run, whole or cut short; what is wrong with its own files is in ``problems``.
 
     Raises:
         InputError: this is no run directory, or its plan cannot be read.
     """
-    plan_file = directory / "plan.json"
+    problems: list[str] = []
+    end = _read_end(directory, problems)
+    files = end.files if end is not None else {}
+
+    def read(name: str) -> bytes:
+        return _read_inside(directory, name, files)
+
+    plan = _read_plan(directory / "plan.json")
+    entries: tuple[Entry, ...] = ()
     try:
-        plan = Plan.model_validate_json(plan_file.read_bytes())
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{directory}: not a run directory (no plan.json)", hint="Give a directory below runs/."
-        ) from error
-    except OSError as error:
-        raise InputError(f"{plan_file}: {error.strerror}") from error
-    except ValidationError as error:
-        raise InputError(
-            f"{plan_file}: not a plan of this version of harness ({error.error_count()} errors)",
-            hint="The record was written by another version, or it was edited.",
-        ) from error
-    return Record(
-        plan=plan,
-        end=_read_value(directory / "end.json", RunEnd),
-        entries=_read_journal(directory / "journal.jsonl"),
-        read=lambda name: _read_inside(directory, name),
-        read_payload=_read_payload,
-    )
+        _read_inside(directory, "plan.json", files)
+        entries = _entries(read("journal.jsonl"), problems)
+    except UnreadableRecordError as error:
+        problems.append(str(error))
+    return Record(plan=plan, end=end, entries=entries, read=read, read_payload=_read_payload, problems=tuple(problems))
 
 
 def write_verdict(directory: Path, verdict: Verdict, text: str) -> None:
     """Put the verdict beside the record it was made from."""
     (directory / "verdict.json").write_text(verdict.model_dump_json(indent=1) + "\n")
-    (directory / "verdict.txt").write_text(text)
+    (directory / _VERDICT_TEXT).write_text(text)
 
 
-def _read_value(path: Path, kind: type[_V]) -> _V | None:
+def stored_text(verdict: Verdict) -> str:
+    """The text that was put beside the record, which tells of the plan too; empty when there is no record."""
     try:
-        return kind.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        return Path(verdict.run_dir, _VERDICT_TEXT).read_text(encoding="utf-8") if verdict.run_dir else ""
+    except OSError:
+        return ""
+
+
+def _read_plan(path: Path) -> Plan:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path.parent}: not a run directory (no plan.json)", hint="Give a directory below runs/."
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    try:
+        seen = _FORMAT_ONLY.validate_json(data).get("format")
+        if seen != _FORMAT:
+            raise InputError(
+                f"{path}: a record of format {seen!r}; this harness reads format {_FORMAT}",
+                hint="Judge it with the version of harness that wrote it.",
+            )
+        return Plan.model_validate_json(data)
+    except ValidationError as error:
+        raise InputError(
+            f"{path}: not a plan of this version of harness ({error.error_count()} errors)",
+            hint="The record was written by another version, or it was edited.",
+        ) from error
+
+
+def _read_end(directory: Path, problems: list[str]) -> RunEnd | None:
+    try:
+        return RunEnd.model_validate_json((directory / "end.json").read_bytes())
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        problems.append(f"end.json: {error.strerror}")
+    except ValidationError:
+        problems.append("end.json: does not say how a run ended")
+    return None
 
 
-def _read_journal(path: Path) -> tuple[Entry, ...]:
+def _entries(journal: bytes, problems: list[str]) -> tuple[Entry, ...]:
     """All entries; a last line that was cut short (a killed harness) is left out."""
     entries: list[Entry] = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ()
+    lines = journal.split(b"\n")
     for number, line in enumerate(lines, 1):
+        if not line and number == len(lines):
+            break
         try:
             entries.append(_ENTRY.validate_json(line))
-        except ValidationError as error:
+        except ValidationError:
             if number == len(lines):
                 break
-            raise InputError(f"{path}:{number}:1: not a journal entry", hint="The record was edited.") from error
+            problems.append(f"journal.jsonl:{number}: not a journal entry")
     return tuple(entries)
 
 
-def _read_inside(directory: Path, name: str) -> bytes:
+def _read_inside(directory: Path, name: str, files: Mapping[str, str]) -> bytes:
+    """A file of the record, as it was when the run ended (``files``: the hashes from then)."""
     path = directory / name
     if not path.resolve().is_relative_to(directory.resolve()):
         raise UnreadableRecordError(f"{name}: points outside the run directory")
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise UnreadableRecordError(f"{name}: {error.strerror}") from error
+    if files and files.get(name) != hashlib.sha256(data).hexdigest():
+        why = "is not what it was when the run ended" if name in files else "was not there when the run ended"
+        raise UnreadableRecordError(f"{name}: {why} ({len(data)} bytes now)")
+    return data
 
 
 def _read_payload(path: str, offset: int, size_bytes: int) -> bytes | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from harness.evidence import crash
-from harness.evidence.crash import Severity
+from harness.evidence.crash import Crash, Severity
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.run.observations import Observations
 
@@ -15,35 +17,61 @@ def check_crash(observations: Observations) -> Check:
     found = crash.find(observations.lines)
     fatal = [item for item in found if item.severity is not Severity.WARNING]
     if fatal:
-        first = fatal[0]
-        line = next(line for line in observations.lines if line.number == first.line_number)
-        return Check(
-            name=_NAME,
-            status=Status.FAIL,
-            cause=Cause.PANIC if first.severity is Severity.PANIC else Cause.OOPS,
-            summary=first.title,
-            epoch=observations.epoch_of(line),
-            evidence=tuple(
-                Evidence(text=item.text.strip()[:200], where=f"console.log:{item.line_number}") for item in fatal[:4]
-            ),
-            hint="Read the console from there on.",
-        )
-    if observations.last_epoch == 0 or not observations.lines:
-        return Check(
-            name=_NAME,
-            status=Status.ERROR,
-            cause=Cause.MISSING_REPORT,
-            summary="no kernel printed anything: nothing shows that nothing crashed",
-            hint="Has the kernel a serial console (SERIAL_8250_CONSOLE)?",
-        )
-    warnings = tuple(
-        Evidence(text=f"not counted as a crash: {item.title}", where=f"console.log:{item.line_number}")
-        for item in found
-    )
+        return _crashed(observations, fatal)
+    silent = next((epoch for epoch in observations.entered if not observations.spoke(epoch)), None)
+    if silent is not None or not observations.entered:
+        return _unknown(silent)
+    count = len(observations.entered)
     return Check(
         name=_NAME,
         status=Status.PASS,
-        summary=f"no panic, oops or BUG in {len(observations.lines)} console lines of "
-        f"{max(observations.last_epoch, 0)} kernels",
-        evidence=warnings[:5],
+        summary=f"no panic, oops or BUG in {len(observations.lines)} console lines of {count} "
+        f"kernel{'s' if count > 1 else ''}",
+        evidence=tuple(
+            Evidence(text=f"not counted as a crash: {item.title}", where=f"console.log:{item.line_number}")
+            for item in found[:5]
+        ),
     )
+
+
+def _crashed(observations: Observations, fatal: Sequence[Crash]) -> Check:
+    lines = {line.number: line for line in reversed(observations.lines)}
+    epoch = observations.epoch_of(lines[fatal[0].line_number])
+    # One report is a BUG, then an Oops, then perhaps a panic; what a later epoch prints is another report.
+    report = [item for item in fatal if observations.epoch_of(lines[item.line_number]) == epoch]
+    return Check(
+        name=_NAME,
+        status=Status.FAIL,
+        cause=Cause.PANIC if any(item.severity is Severity.PANIC for item in report) else Cause.OOPS,
+        summary=f"{title(report)} (epoch {epoch})",
+        epoch=epoch,
+        evidence=tuple(quoted(fatal)),
+        hint=f"Read console.log from line {fatal[0].line_number} on.",
+    )
+
+
+def _unknown(silent: int | None) -> Check:
+    who = "no kernel was started" if silent is None else f"the kernel of epoch {silent} printed nothing"
+    return Check(
+        name=_NAME,
+        status=Status.ERROR,
+        cause=Cause.MISSING_REPORT,
+        summary=f"{who}, so nothing shows that nothing crashed",
+        epoch=silent,
+        hint="See the check of the run's end."
+        if silent is None
+        else "Has this kernel a serial console (SERIAL_8250_CONSOLE)? Is 'quiet' on its command line?",
+    )
+
+
+def title(report: Sequence[Crash]) -> str:
+    """What came first, and the panic that it led to."""
+    first = report[0]
+    panic = next((item for item in report if item.severity is Severity.PANIC), first)
+    return first.title if panic is first else f"{first.title}, then {panic.title}"
+
+
+def quoted(report: Sequence[Crash]) -> Iterator[Evidence]:
+    """The first lines of a report, as printed."""
+    for item in report[:4]:
+        yield Evidence(text=item.text.strip()[:200], where=f"console.log:{item.line_number}")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from harness.evidence import crash, klog
+from harness.evidence.crash import Severity
 from harness.model.record import EndKind, Phase, RunEnd
 from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.run.checks.crash import quoted, title
 from harness.run.observations import Observations
 
 _NAME = "run"
@@ -29,6 +33,10 @@ _PLAIN: dict[EndKind, tuple[Status, Cause, str]] = {
     EndKind.INTERRUPTED: (Status.ERROR, Cause.INTERRUPTED, "Run it again."),
 }
 
+_NO_DISK = "load: no disk with serial"
+"""harness/guest/files/commands.sh"""
+_TERMINATED = "terminating on signal 15"
+
 
 def check_ending(observations: Observations) -> Check | None:
     """None for a run that was completed."""
@@ -38,7 +46,7 @@ def check_ending(observations: Observations) -> Check | None:
             name=_NAME,
             status=Status.ERROR,
             cause=Cause.BAD_RECORD,
-            summary="the record has no end.json: the harness was killed, or the record was cut short",
+            summary="the record has no end.json: the harness was killed before it could write how the run ended",
             hint="Run it again.",
         )
     if end.kind is EndKind.COMPLETE:
@@ -48,9 +56,9 @@ def check_ending(observations: Observations) -> Check | None:
         name=_NAME,
         status=status,
         cause=cause,
-        summary=f"{end.detail} (epoch {end.epoch}, phase {end.phase}, after {end.t_s:.1f} s)",
+        summary=f"{_what(observations, end)} (epoch {end.epoch}, phase {end.phase}, after {end.t_s:.1f} s)",
         epoch=end.epoch,
-        evidence=_last_words(observations, end),
+        evidence=tuple(_last_words(observations, end)),
         hint=hint,
     )
 
@@ -65,11 +73,26 @@ def _fault(observations: Observations, end: RunEnd) -> tuple[Status, Cause, str]
 
 def _guest_error(observations: Observations, end: RunEnd) -> tuple[Status, Cause, str]:
     if end.epoch == 0:
-        return Status.ERROR, Cause.AGENT_ERROR, "The EFI agent could not do what the plan says; see its status."
+        return Status.ERROR, Cause.AGENT_ERROR, "The EFI agent could not do what the plan says: look up its EFI status."
     loaded = observations.record.frame("loaded", end.epoch)
     if loaded is not None and loaded.fields.get("rc") != "0":
         return Status.FAIL, Cause.KEXEC_LOAD_FAILED, "The kernel or kexec-tools refused to load the next kernel."
-    return Status.ERROR, Cause.GUEST_ERROR, "The guest agent could not do a step; its output is in facts/."
+    driver = _missing_driver(observations, end)
+    if driver:
+        hint = (
+            f"This kernel has no {driver}, neither built in nor as a module beside the image, so it cannot read the "
+            "next kernel. Give the .deb, or the image with its config and modules as an entry (docs/kernels.md)."
+        )
+        return Status.UNSUPPORTED, Cause.NO_CAPABILITY, hint
+    return Status.ERROR, Cause.GUEST_ERROR, "The guest agent could not do a step; read its output."
+
+
+def _missing_driver(observations: Observations, end: RunEnd) -> str:
+    """The driver without which the guest found no disk; empty when it has both, or it is about something else."""
+    if _NO_DISK not in end.detail:
+        return ""
+    modules = (observations.record.text(end.epoch, "modules") or "").splitlines()
+    return next((name for name in ("virtio_pci", "virtio_blk") if f"{name}=absent" in modules), "")
 
 
 def _timeout(observations: Observations, end: RunEnd) -> tuple[Status, Cause, str]:
@@ -85,19 +108,43 @@ def _timeout(observations: Observations, end: RunEnd) -> tuple[Status, Cause, st
     return Status.FAIL, Cause.HANG, hint
 
 
-def _last_words(observations: Observations, end: RunEnd) -> tuple[Evidence, ...]:
-    evidence = [
-        Evidence(text=f"{found.title}: {found.text.strip()}", where=f"console.log:{found.line_number}")
-        for found in crash.find(observations.epoch_lines(end.epoch))
-    ][:3]
+def _what(observations: Observations, end: RunEnd) -> str:
+    """A panic by the title of its report, all else in the words of the runner."""
+    driver = _missing_driver(observations, end)
+    if driver:
+        return f"this kernel has no {driver}, so its guest cannot read the next kernel: {end.detail}"
+    report = [found for found in _crashes(observations, end) if found.severity is not Severity.WARNING]
+    return title(report) if end.kind is EndKind.PANIC and report else end.detail
+
+
+def _crashes(observations: Observations, end: RunEnd) -> tuple[crash.Crash, ...]:
+    return crash.find(observations.epoch_lines(end.epoch))
+
+
+def _last_words(observations: Observations, end: RunEnd) -> Iterator[Evidence]:
+    yield from quoted(_crashes(observations, end))
     last = next((line for line in reversed(observations.lines) if line.text.strip()), None)
     if last is not None:
-        evidence.append(
-            Evidence(text=f"last console line: {last.text.strip()[:200]}", where=f"console.log:{last.number}")
-        )
+        yield Evidence(text=f"last console line: {last.text.strip()[:200]}", where=f"console.log:{last.number}")
+    if end.kind is EndKind.GUEST_ERROR:
+        yield from _output(observations, end)
     if end.qemu_exit is not None:
-        evidence.append(Evidence(text=f"QEMU's exit status: {end.qemu_exit}", where="qemu.stderr"))
-    stderr = observations.record.read("qemu.stderr").decode("utf-8", "backslashreplace").strip()
-    if stderr:
-        evidence.append(Evidence(text=stderr.splitlines()[-1][:300], where="qemu.stderr"))
-    return tuple(evidence)
+        yield Evidence(text=f"QEMU's exit status: {end.qemu_exit}", where="qemu.stderr")
+    for line in _stderr(observations, end)[-3:]:
+        yield Evidence(text=f"QEMU says: {line[:300]}", where="qemu.stderr")
+
+
+def _output(observations: Observations, end: RunEnd) -> Iterator[Evidence]:
+    """The end of what a guest's failed step printed."""
+    for kind in ("error", "loaded"):
+        frame = observations.record.frame(kind, end.epoch)
+        text = observations.record.body(frame).decode("utf-8", "backslashreplace")
+        for line in [line.strip() for line in text.splitlines() if line.strip()][-3:]:
+            yield Evidence(text=f"its output: {line[:200]}", where=observations.cited(frame))
+
+
+def _stderr(observations: Observations, end: RunEnd) -> list[str]:
+    """What QEMU said, but for its last words when the harness itself ended it."""
+    said = observations.record.read("qemu.stderr").decode("utf-8", "backslashreplace").splitlines()
+    ended_by_us = end.kind is not EndKind.QEMU_DIED
+    return [line for line in said if line.strip() and not (ended_by_us and _TERMINATED in line)]

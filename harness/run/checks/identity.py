@@ -1,49 +1,74 @@
-"""Which kernel is really running in each epoch: nonce and epoch on the command line, release, boot id, loader."""
+"""Which kernel is really running in each epoch: nonce and epoch on the command line, build, boot id, loader."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from harness.model.plan import EpochPlan
-from harness.model.record import FrameEntry
+from harness.model.record import EndKind, FrameEntry
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.run.observations import Observations
 
 _NAME = "identity"
 KEXEC_LOADER = 0xD0
 """boot_params.hdr.type_of_loader after either kexec call (arch/x86/kernel/kexec-bzimage64.c; kexec-tools)."""
+_VERSION_CHARS = 64
+"""utsname()->version, which /proc/version ends with, is cut there (include/uapi/linux/utsname.h)."""
+_FIELDS = ("boot_id", "release", "loader", "epoch")
+
+_STATUS = {
+    Cause.OLD_KERNEL: Status.FAIL,
+    Cause.WRONG_KERNEL: Status.FAIL,
+    Cause.RESET: Status.FAIL,
+    Cause.MISSING_REPORT: Status.ERROR,
+    Cause.SETUP_NOT_PROVED: Status.ERROR,
+}
 
 
 def check_identity(observations: Observations) -> Check | None:
-    """Every epoch that reported is the kernel it should be; None when no kernel reported at all."""
+    """Every epoch that reported is the kernel it should be; None when no kernel was to report yet."""
+    hellos = {epoch.number: tuple(observations.record.frames("hello", epoch.number)) for epoch in _epochs(observations)}
+    expected = _expected(observations, hellos)
+    if not expected:
+        return None
     evidence: list[Evidence] = []
     seen: dict[str, int] = {}
-    hellos = {epoch.number: observations.record.frame("hello", epoch.number) for epoch in observations.plan.epochs}
-    if not any(hellos.values()):
-        return None
-    reached = max(number for number, hello in hellos.items() if hello is not None)
-    for epoch in observations.plan.epochs[:reached]:
-        hello = hellos[epoch.number]
-        if hello is None:
-            return _failed(epoch, Cause.MISSING_REPORT, "its guest agent never reported, but a later one did", ())
-        wrong = next(_wrong(observations, epoch, hello, seen), None)
-        if wrong is not None:
-            return _failed(epoch, *wrong, (_quote(hello),))
-        seen[hello.fields.get("boot_id", "")] = epoch.number
-        evidence.append(
-            Evidence(
-                text=f"epoch {epoch.number}: {hello.fields['release']}, boot id {hello.fields['boot_id']}, "
-                f"loader {hello.fields['loader']}, its own command line",
-                where=hello.body_file or "journal.jsonl",
-            )
-        )
+    for epoch in expected:
+        found = hellos[epoch.number]
+        if not found:
+            return _failed(epoch, Cause.MISSING_REPORT, "its guest agent never reported", ())
+        for hello in found:
+            wrong = next(_wrong(observations, epoch, hello, seen), None)
+            if wrong is not None:
+                return _failed(epoch, *wrong, (*evidence, _quote(hello)))
+            seen[hello.fields["boot_id"]] = epoch.number
+        if _completed(observations) and observations.record.frame("up", epoch.number) is None:
+            return _failed(epoch, Cause.MISSING_REPORT, "its guest agent never said that it was done", ())
+        evidence.append(_proof(epoch, found[0]))
     return Check(
         name=_NAME,
         status=Status.PASS,
-        summary=f"{reached} of {len(observations.plan.epochs)} epochs reported, each a new boot of the kernel it "
-        "should be",
+        summary=f"{len(expected)} of {len(_epochs(observations))} epochs reported, each a new boot of its planned "
+        "kernel and command line",
         evidence=tuple(evidence),
     )
+
+
+def _epochs(observations: Observations) -> tuple[EpochPlan, ...]:
+    return observations.plan.epochs
+
+
+def _expected(observations: Observations, hellos: dict[int, tuple[FrameEntry, ...]]) -> Sequence[EpochPlan]:
+    """The epochs that must have reported: all of a completed run, else up to the last one that did."""
+    if _completed(observations):
+        return _epochs(observations)
+    reached = max((number for number, found in hellos.items() if found), default=0)
+    return _epochs(observations)[:reached]
+
+
+def _completed(observations: Observations) -> bool:
+    end = observations.record.end
+    return end is not None and end.kind is EndKind.COMPLETE
 
 
 def _wrong(
@@ -51,19 +76,39 @@ def _wrong(
 ) -> Iterator[tuple[Cause, str]]:
     """What shows that this is not the kernel it should be, the most telling first."""
     fields = hello.fields
-    missing = [name for name in ("boot_id", "release", "loader", "epoch") if not fields.get(name)]
+    missing = [name for name in _FIELDS if not fields.get(name)]
     if missing:
         yield Cause.MISSING_REPORT, f"its report lacks {', '.join(missing)}"
         return
-    if fields["boot_id"] in seen:
-        yield Cause.OLD_KERNEL, f"it is the kernel of epoch {seen[fields['boot_id']]} again: the boot id is the same"
+    before = seen.get(fields["boot_id"])
+    if before == epoch.number:
+        yield Cause.MISSING_REPORT, "its guest agent reported twice in one boot"
+    if before is not None:
+        yield Cause.OLD_KERNEL, f"it is the kernel of epoch {before} again: the boot id is the same"
     if fields["epoch"] != str(epoch.number):
         yield Cause.OLD_KERNEL, f"its command line says epoch {fields['epoch']}: not the kernel that was loaded"
     if fields["release"] != epoch.kernel.release:
-        yield Cause.WRONG_KERNEL, f"{fields['release']} is running, {epoch.kernel.release} was to"
+        yield Cause.WRONG_KERNEL, f"{fields['release']} is running, planned was {epoch.kernel.release}"
     if (int(fields["loader"], 16) == KEXEC_LOADER) != (epoch.number > 1):
-        started = "was not" if epoch.number > 1 else "was"
-        yield Cause.OLD_KERNEL, f"type_of_loader is {fields['loader']}: it {started} started by a kexec"
+        how = "a kexec did not start it" if epoch.number > 1 else "a kexec started it, not the EFI agent"
+        yield Cause.OLD_KERNEL, f"type_of_loader is {fields['loader']}: {how}"
+    if epoch.number in seen.values():
+        yield Cause.RESET, "it booted twice: a second report came with another boot id"
+    yield from _wrong_build(observations, epoch, hello)
+    yield from _wrong_cmdline(observations, epoch)
+
+
+def _wrong_build(observations: Observations, epoch: EpochPlan, hello: FrameEntry) -> Iterator[tuple[Cause, str]]:
+    """Two builds of one release (a bisection makes many) differ only in the build's number and date."""
+    version = observations.record.body(hello).decode("utf-8", "backslashreplace").strip()
+    _, number_sign, build = epoch.kernel.banner.partition(" #")
+    if not version:
+        yield Cause.MISSING_REPORT, "it did not report /proc/version"
+    elif number_sign and not version.endswith(f"#{build}"[:_VERSION_CHARS].rstrip()):
+        yield Cause.WRONG_KERNEL, f"another build is running: {version!r}, planned was {epoch.kernel.banner!r}"
+
+
+def _wrong_cmdline(observations: Observations, epoch: EpochPlan) -> Iterator[tuple[Cause, str]]:
     said = observations.record.text(epoch.number, "cmdline")
     if said is None:
         yield Cause.MISSING_REPORT, "it did not report /proc/cmdline"
@@ -72,15 +117,22 @@ def _wrong(
 
 
 def _failed(epoch: EpochPlan, cause: Cause, text: str, evidence: tuple[Evidence, ...]) -> Check:
-    ours = cause in (Cause.MISSING_REPORT, Cause.SETUP_NOT_PROVED)
     return Check(
         name=_NAME,
-        status=Status.ERROR if ours else Status.FAIL,
+        status=_STATUS[cause],
         cause=cause,
         summary=f"epoch {epoch.number}: {text}",
         epoch=epoch.number,
         evidence=evidence,
-        hint="Look at console.log and link frames in journal.jsonl round this border.",
+        hint=f"Look at console.log and at the frames in journal.jsonl where epoch {epoch.number} begins.",
+    )
+
+
+def _proof(epoch: EpochPlan, hello: FrameEntry) -> Evidence:
+    fields = hello.fields
+    return Evidence(
+        text=f"epoch {epoch.number}: {fields['release']}, boot id {fields['boot_id']}, loader {fields['loader']}",
+        where=hello.body_file or "journal.jsonl",
     )
 
 

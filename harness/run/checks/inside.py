@@ -3,65 +3,106 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.evidence import bgrt, esrt, klog
 from harness.evidence.defect import Defect
+from harness.model.plan import EpochPlan
 from harness.model.scenario import TableName
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.run.observations import Baseline, Observations
 
 _VERSION = re.compile(r"esrt: Unsupported ESRT version (?P<value>-?[0-9]{1,19})\.")
+_MEMATTR_DROPPED = "MEMATTR=0xffffffffffffffff"
 _FACT = {TableName.ESRT: "esrt", TableName.BGRT: "bgrt"}
+_NEEDED = {TableName.ESRT: ("esrt",), TableName.BGRT: ("bgrt", "acpi-bgrt")}
 
 
 def check_inside(observations: Observations, baseline: Baseline, title: str) -> Check | None:
-    """The first epoch whose kernel does not show the (intact) table as it is; None when all do."""
+    """The first epoch whose kernel does not show the (intact) table as it is; None when all that were up do."""
     fact = _FACT.get(baseline.name)
     if fact is None:
         return None
     for epoch in observations.plan.epochs:
-        text = observations.record.text(epoch.number, fact)
         if observations.record.frame("up", epoch.number) is None:
-            return None
-        if text is None:
-            return Check(
-                name=title,
-                status=Status.ERROR,
-                cause=Cause.MISSING_REPORT,
-                summary=f"the guest of epoch {epoch.number} did not report what its kernel shows of the "
-                f"{baseline.name.upper()}",
-                epoch=epoch.number,
-                hint="Look at the guest agent's frames in journal.jsonl.",
-            )
-        different = _differences(observations, baseline, epoch.number, text)
+            continue  # whether every epoch was up is the business of those who ask for all of them
+        missing = [name for name in _NEEDED[baseline.name] if observations.record.fact(epoch.number, name) is None]
+        if missing:
+            return _not_reported(baseline, epoch.number, missing, title)
+        different = _differences(observations, baseline, epoch.number)
+        if different and _may_lack_it(observations, baseline, epoch):
+            return _lacks_it(baseline, epoch, title)
         if different:
-            return Check(
-                name=title,
-                status=Status.FAIL,
-                cause=Cause.TABLE_REFUSED,
-                summary=f"the bytes of the {baseline.name.upper()} are intact, but the kernel of epoch "
-                f"{epoch.number} does not show it as it is: {different[0]}",
-                epoch=epoch.number,
-                evidence=(
-                    *(Evidence(text=item, where=_where(observations, epoch.number, fact)) for item in different[:5]),
-                    *kernel_words(observations, baseline.name, epoch.number),
-                ),
-                hint="The kernel refused or misread an intact table; its messages say why.",
-            )
+            return _refused(observations, baseline, epoch.number, different, title)
     return None
 
 
-def _differences(observations: Observations, baseline: Baseline, epoch: int, text: str) -> tuple[str, ...]:
+def _not_reported(baseline: Baseline, epoch: int, missing: Sequence[str], title: str) -> Check:
+    return Check(
+        name=title,
+        status=Status.ERROR,
+        cause=Cause.MISSING_REPORT,
+        summary=f"the bytes of the {baseline.title} are intact, but the guest of epoch {epoch} did not report what its "
+        f"kernel shows of it ({', '.join(missing)})",
+        epoch=epoch,
+        hint="Look at the guest agent's frames in journal.jsonl.",
+    )
+
+
+def _may_lack_it(observations: Observations, baseline: Baseline, epoch: EpochPlan) -> bool:
+    """Nothing shows that this kernel was built to look at the table: no configuration, no message, no sysfs."""
+    said = any(message.subject == baseline.name.value for message in _messages(observations, epoch.number))
+    shown = (observations.record.text(epoch.number, _FACT[baseline.name]) or "").strip() != "absent"
+    return epoch.kernel.config is None and not said and not shown
+
+
+def _lacks_it(baseline: Baseline, epoch: EpochPlan, title: str) -> Check:
+    return Check(
+        name=title,
+        status=Status.UNSUPPORTED,
+        cause=Cause.NO_CAPABILITY,
+        summary=f"the kernel of epoch {epoch.number} shows no {baseline.name.upper()} and says nothing about it; its "
+        "configuration is unknown, so it may be built without",
+        epoch=epoch.number,
+        hint="Put the kernel's .config beside its image, or give its .deb.",
+    )
+
+
+def _refused(observations: Observations, baseline: Baseline, epoch: int, different: Sequence[str], title: str) -> Check:
+    return Check(
+        name=title,
+        status=Status.FAIL,
+        cause=Cause.TABLE_REFUSED,
+        summary=f"the bytes of the {baseline.title} are intact, but the kernel of epoch {epoch} does not show what "
+        f"they say: {different[0]}",
+        epoch=epoch,
+        evidence=(
+            *(Evidence(text=item, where=observations.where(epoch, _FACT[baseline.name])) for item in different[:5]),
+            *kernel_words(observations, baseline.name, epoch),
+        ),
+        hint="The kernel refused or misread an intact table; its messages may say why.",
+    )
+
+
+def _differences(observations: Observations, baseline: Baseline, epoch: int) -> tuple[str, ...]:
+    text = observations.record.text(epoch, _FACT[baseline.name]) or ""
     if baseline.name is TableName.ESRT:
         parsed = esrt.parse(baseline.content)
         if isinstance(parsed, Defect):
             return (f"firmware's own table is bad: {parsed}",)
         return esrt.differences(parsed, esrt.parse_sysfs(text))
-    table = bgrt.parse(observations.record.fact(epoch, "acpi-bgrt") or b"")
+    raw = observations.record.fact(epoch, "acpi-bgrt") or b""
+    if not raw:
+        return ("the kernel shows no ACPI table BGRT in /sys/firmware/acpi/tables",)
+    table = bgrt.parse(raw)
     if isinstance(table, Defect):
-        return (f"the ACPI table: {table}",)
+        return (f"the ACPI table BGRT: {table}",)
+    if table.image_address != baseline.table.start:
+        return (
+            f"the ACPI table BGRT says that the image is at {table.image_address:#x}, at the hand-off it was at "
+            f"{baseline.table.start:#x}",
+        )
     return bgrt.differences(table, baseline.content, bgrt.parse_sysfs(text))
 
 
@@ -73,17 +114,29 @@ def agreement(observations: Observations, baseline: Baseline) -> Iterator[Eviden
         return
     for epoch in observations.plan.epochs:
         yield Evidence(
-            text=f"epoch {epoch.number}: sysfs shows the same values", where=_where(observations, epoch.number, fact)
+            text=f"epoch {epoch.number}: sysfs shows the same values", where=observations.where(epoch.number, fact)
         )
 
 
 def kernel_words(observations: Observations, name: TableName, epoch: int) -> Iterator[Evidence]:
     """What the kernel of an epoch printed about a table."""
-    for message in klog.table_messages(observations.epoch_lines(epoch)):
+    for message in _messages(observations, epoch):
         if message.subject == name.value and message.tone is not klog.Tone.GOOD:
             yield Evidence(
                 text=f"the kernel of epoch {epoch} says: {message.line.text.strip()}",
                 where=f"console.log:{message.line.number}",
+            )
+    if name is TableName.MEMATTR:
+        yield from _memattr_ignored(observations, epoch)
+
+
+def _memattr_ignored(observations: Observations, epoch: int) -> Iterator[Evidence]:
+    """A kexec'ed kernel from v6.14 on (64b45dd46e15) does not use the table, so that its loss does no harm."""
+    for line in observations.epoch_lines(epoch):
+        if _MEMATTR_DROPPED in line.text:
+            yield Evidence(
+                text=f"the kernel of epoch {epoch} ignores the table after a kexec, as designed ({_MEMATTR_DROPPED})",
+                where=f"console.log:{line.number}",
             )
 
 
@@ -107,6 +160,5 @@ def printed_version(observations: Observations, baseline: Baseline, epoch: int) 
     return None
 
 
-def _where(observations: Observations, epoch: int, fact: str) -> str:
-    frame = observations.record.frame("fact", epoch, name=fact)
-    return (frame.body_file if frame is not None else None) or "journal.jsonl"
+def _messages(observations: Observations, epoch: int) -> tuple[klog.TableMessage, ...]:
+    return klog.table_messages(observations.epoch_lines(epoch))

@@ -16,21 +16,26 @@ _UNKNOWN = re.compile(r'Unknown kernel command line parameters "(?P<names>[^"]*)
 
 
 def check_setup(observations: Observations) -> Check | None:
-    """Tables are where the agent was asked to put them, and no kernel disowned a parameter."""
+    """Tables are where the agent was asked to put them, no kernel disowned a parameter, each kexec used its call."""
+    unknown = tuple(_unknown_parameters(observations))
+    if unknown:
+        names = ", ".join(dict.fromkeys(item.text.partition(":")[0] for item in unknown))
+        return Check(
+            name=_NAME,
+            status=Status.UNSUPPORTED,
+            cause=Cause.NO_CAPABILITY,
+            summary=f"a kernel of this run does not know its parameter {names}",
+            evidence=unknown,
+            hint="Use a kernel that has it, or take it out of the scenario.",
+        )
     if observations.record.frame("handoff") is None:
-        return None
+        return _not_handed_off(observations)
     evidence: list[Evidence] = []
     for plan in observations.plan.tables:
         baseline = observations.baselines.get(plan.name)
-        wrong = _table_wrong(observations, plan, baseline)
-        if wrong or baseline is None:
-            return Check(
-                name=_NAME,
-                status=Status.ERROR,
-                cause=Cause.SETUP_NOT_PROVED,
-                summary=f"the {plan.name.upper()} that the EFI agent was to install is not as planned: {wrong}",
-                hint="Look at the agent's frames in journal.jsonl and at debugcon.log.",
-            )
+        cause, wrong = _table_wrong(observations, plan, baseline)
+        if cause is not None or baseline is None:
+            return _failed(cause or Cause.SETUP_NOT_PROVED, f"the {plan.name.upper()} to be installed: {wrong}")
         evidence.append(
             Evidence(
                 text=f"{plan.name.upper()} of {baseline.table.size_bytes} bytes installed at {baseline.table.start:#x} "
@@ -38,36 +43,74 @@ def check_setup(observations: Observations) -> Check | None:
                 where=baseline.sample.file,
             )
         )
-    unknown = list(_unknown_parameters(observations))
-    if unknown:
-        return Check(
-            name=_NAME,
-            status=Status.UNSUPPORTED,
-            cause=Cause.NO_CAPABILITY,
-            summary=f"this kernel does not know the parameter {unknown[0].text}",
-            evidence=tuple(unknown),
-            hint="Use a kernel that has it, or take it out of the scenario.",
-        )
+    for load in observations.loads:
+        said = load.frame.fields.get("syscall")
+        if said != load.syscall.value:
+            text = f"the guest of epoch {load.epoch} says that it loaded by {said!r}, planned was {load.syscall}"
+            return _failed(Cause.SETUP_NOT_PROVED, text)
     if not evidence:
         return None
-    return Check(name=_NAME, status=Status.PASS, summary="every knob took effect", evidence=tuple(evidence))
+    return Check(
+        name=_NAME,
+        status=Status.PASS,
+        summary="the EFI agent set up what the scenario asks for",
+        evidence=tuple(evidence),
+    )
 
 
-def _table_wrong(observations: Observations, plan: TablePlan, baseline: Baseline | None) -> str:
-    """What is wrong with an installed table at the hand-off; empty when nothing is."""
+def _failed(cause: Cause, summary: str) -> Check:
+    return Check(
+        name=_NAME,
+        status=Status.ERROR,
+        cause=cause,
+        summary=summary,
+        hint="Look at the agents' frames in journal.jsonl and at debugcon.log.",
+    )
+
+
+def _not_handed_off(observations: Observations) -> Check | None:
+    """A run may end before the hand-off; a kernel that runs without one was not started by the agent."""
+    if not observations.entered:
+        return None
+    return _failed(Cause.MISSING_REPORT, "the EFI agent never reported the hand-off, but a kernel was started")
+
+
+def _table_wrong(observations: Observations, plan: TablePlan, baseline: Baseline | None) -> tuple[Cause | None, str]:
+    """What is wrong with an installed table at the hand-off; no cause when nothing is."""
     if baseline is None:
-        return "it was never read back"
+        return Cause.MISSING_REPORT, "it was never read back from outside"
+    if observations.config_tables is None:
+        return Cause.MISSING_REPORT, "the EFI agent did not report the system table, so nothing shows that it is in it"
+    if not observations.efi_map:
+        return Cause.MISSING_REPORT, "the EFI agent's memory map is missing or cannot be decoded"
+    wrong = next(_misplaced(observations, plan, baseline), "")
+    return (Cause.SETUP_NOT_PROVED, wrong) if wrong else (None, "")
+
+
+def _misplaced(observations: Observations, plan: TablePlan, baseline: Baseline) -> Iterator[str]:
     address = (observations.config_tables or {}).get(plan.guid)
-    if address != baseline.table.start:
-        return f"the system table has it at {address and hex(address)}, the agent said {baseline.table.start:#x}"
+    if address is None:
+        yield f"the system table does not list its GUID {plan.guid}"
+    elif address != baseline.table.start:
+        yield f"the system table has it at {address:#x}, but {baseline.table.start:#x} was sampled"
+    if plan.at is not None and baseline.pages.start != plan.at:
+        yield f"its pages are {baseline.pages}, not at {plan.at:#x}"
+    if plan.below is not None and baseline.pages.end > plan.below:
+        yield f"its pages are {baseline.pages}, not below {plan.below:#x}"
     if baseline.content != bytes.fromhex(plan.content_hex):
-        return "its bytes are not those of the plan"
-    if canary.damaged(baseline.data, baseline.pages.start, plan.canary_seed, baseline.table):
-        return "its canaries were damaged before the hand-off"
-    types = {region.type for region in efimap.at(observations.efi_map, baseline.pages)}
-    if types != {plan.memory.number}:
-        return f"the memory map gives EFI memory type {sorted(types)}, the plan {plan.memory.number} ({plan.memory})"
-    return ""
+        yield "its bytes at the hand-off are not those of the plan"
+    spoiled = canary.damaged(baseline.data, baseline.pages.start, plan.canary_seed, baseline.table)
+    if spoiled:
+        yield f"its canaries were damaged before the hand-off, at {spoiled[0]}"
+    types = sorted({region.type for region in efimap.at(observations.efi_map, baseline.pages)})
+    if types != [plan.memory.number]:
+        names = " and ".join(
+            dict.fromkeys(region.type_name for region in efimap.at(observations.efi_map, baseline.pages))
+        )
+        yield (
+            f"the EFI memory map gives its pages {baseline.pages} as {names or 'nothing'}, "
+            f"planned was {efimap.TYPE_NAMES[plan.memory.number]}"
+        )
 
 
 def _unknown_parameters(observations: Observations) -> Iterator[Evidence]:
@@ -78,4 +121,7 @@ def _unknown_parameters(observations: Observations) -> Iterator[Evidence]:
         match = _UNKNOWN.search(line.text)
         names = set(match["names"].split()) if match else set()
         for parameter in sorted(names & ours):
-            yield Evidence(text=parameter, where=f"console.log:{line.number}")
+            yield Evidence(
+                text=f"{parameter}: unknown to the kernel of epoch {observations.epoch_of(line)}",
+                where=f"console.log:{line.number}",
+            )

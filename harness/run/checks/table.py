@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.evidence import canary
 from harness.evidence.attribution import attribute, placed_bytes
 from harness.evidence.ranges import Range
 from harness.evidence.segments import Role, Segment, overlapping
-from harness.model.record import Point, SampleEntry
+from harness.model.record import EndKind, Point, SampleEntry
 from harness.model.scenario import Syscall, TableName
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.run.checks import inside
+from harness.run.checks.absent import check_absent
 from harness.run.observations import Baseline, Load, Observations
+from harness.run.record import Record, UnreadableRecordError
 
 _CORRUPT = {
     TableName.ESRT: Cause.ESRT_CORRUPT,
@@ -21,16 +23,20 @@ _CORRUPT = {
     TableName.MEMATTR: Cause.MEMATTR_CORRUPT,
 }
 
+# free_init_pages() (arch/x86/mm/init.c) fills with it what it gives back; include/linux/poison.h.
+_POISON_FREE_INITMEM = 0xCC
+
 
 def check_table(observations: Observations, name: TableName) -> Check:
     """One table over the whole run."""
     title = f"table_intact: {name}"
     baseline = observations.baselines.get(name)
     if baseline is None:
-        return _absent(observations, name, title)
-    for sample in observations.samples(name):
-        data = observations.record.read(sample.file)
-        finding = _Finding(observations, baseline, sample, data)
+        return check_absent(observations, name, title)
+    for sample in _judged(observations, name):
+        if (sample.address, sample.size_bytes) != (baseline.pages.start, baseline.pages.size_bytes):
+            raise UnreadableRecordError(f"{sample.file}: not a sample of {baseline.pages}")
+        finding = _Finding(observations, baseline, sample, observations.record.sampled(sample))
         if finding.now != baseline.content:
             return _corrupt(finding, title)
         spoiled = finding.spoiled_canaries()
@@ -39,33 +45,11 @@ def check_table(observations: Observations, name: TableName) -> Check:
     return inside.check_inside(observations, baseline, title) or _intact(observations, baseline, title)
 
 
-def _absent(observations: Observations, name: TableName, title: str) -> Check:
-    tables = observations.config_tables
-    if tables is None:
-        return Check(
-            name=title,
-            status=Status.ERROR,
-            cause=Cause.MISSING_REPORT,
-            summary="the EFI agent did not report the configuration tables",
-            hint="See the check of the run's end.",
-        )
-    reason = next((note.text for note in observations.record.notes if note.text.startswith(f"{name}:")), "")
-    return Check(
-        name=title,
-        status=Status.UNSUPPORTED,
-        cause=Cause.NO_TABLE,
-        summary=f"this firmware publishes no {name.upper()}, so there is nothing that could be damaged"
-        + (f" ({reason.partition(':')[2].strip()})" if reason else ""),
-        evidence=(Evidence(text=f"{len(tables)} configuration tables: {' '.join(tables)}", where="journal.jsonl"),),
-        hint=_HOW_TO_HAVE[name],
-    )
-
-
-_HOW_TO_HAVE = {
-    TableName.ESRT: "Let the scenario install one: firmware: {tables: [{esrt: {below: 0x3c000000}}]}.",
-    TableName.BGRT: "OVMF publishes a BGRT when there is a graphics device: machine: {vga: true}.",
-    TableName.MEMATTR: "Use a firmware that publishes the EFI Memory Attributes Table.",
-}
+def _judged(observations: Observations, name: TableName) -> tuple[SampleEntry, ...]:
+    """The samples that say something about the kernels: firmware that runs again uses the memory as it likes."""
+    end = observations.record.end
+    again = end is not None and end.kind is EndKind.BACK_IN_FIRMWARE
+    return tuple(sample for sample in observations.samples(name) if not (again and sample.point is Point.END))
 
 
 @dataclass(frozen=True)
@@ -79,7 +63,7 @@ class _Finding:
 
     @property
     def name(self) -> str:
-        return self.baseline.name.upper()
+        return self.baseline.title
 
     @property
     def now(self) -> bytes:
@@ -88,21 +72,24 @@ class _Finding:
 
     @property
     def when(self) -> str:
-        if self.sample.point is Point.UP:
-            return f"when the kernel of epoch {self.sample.epoch} was up"
-        return f"in epoch {self.sample.epoch} ({self.sample.point})"
+        epoch = self.sample.epoch
+        return {
+            Point.UP: f"when the kernel of epoch {epoch} was up",
+            Point.LOADED: f"in epoch {epoch} after the next kernel had been loaded",
+        }.get(self.sample.point, f"in epoch {epoch} when the run ended")
 
     @property
     def load(self) -> Load | None:
         """The kexec between the last good sample and this one; None when the damage was done inside an epoch."""
-        if self.sample.point is Point.LOADED:
+        samples = self.observations.samples(self.baseline.name)
+        before = samples[samples.index(self.sample) - 1] if self.sample != samples[0] else self.baseline.sample
+        if before.epoch == self.sample.epoch:
             return None
         return next((load for load in self.observations.loads if load.epoch == self.sample.epoch - 1), None)
 
-    @property
-    def covering(self) -> tuple[Segment, ...]:
-        """The segments of that kexec which cover the table."""
-        return overlapping(self.load.segments, self.baseline.table) if self.load else ()
+    def covering(self, where: Range) -> tuple[Segment, ...]:
+        """The segments of that kexec which cover a range."""
+        return overlapping(self.load.segments, where) if self.load else ()
 
     def spoiled_canaries(self) -> tuple[Range, ...]:
         if self.baseline.plan is None:
@@ -110,8 +97,23 @@ class _Finding:
         return canary.damaged(self.data, self.baseline.pages.start, self.baseline.plan.canary_seed, self.baseline.table)
 
 
+class _Payload:
+    """Reads an initrd that was given to the guest; knows afterwards whether it was still there."""
+
+    def __init__(self, record: Record, path: str) -> None:
+        self._record = record
+        self._path = path
+        self.missing = False
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        piece = self._record.read_payload(self._path, offset, size_bytes)
+        self.missing = self.missing or piece is None
+        return piece or b""
+
+
 def _corrupt(finding: _Finding, title: str) -> Check:
-    baseline, sample, covering = finding.baseline, finding.sample, finding.covering
+    baseline, sample = finding.baseline, finding.sample
+    covering = finding.covering(baseline.table)
     culprit = f": {covering[0]} of {_call(finding.load)} covers it" if finding.load and covering else ""
     return Check(
         name=title,
@@ -121,11 +123,13 @@ def _corrupt(finding: _Finding, title: str) -> Check:
         epoch=sample.epoch,
         evidence=(
             _change(finding),
-            *_culprit(finding),
+            *_poisoned(finding),
+            *_culprit(finding, baseline.table),
+            *(item for segment in covering if finding.load for item in _attributed(finding, finding.load, segment)),
             *inside.kernel_words(finding.observations, baseline.name, sample.epoch),
-            *_maps(finding.observations, baseline, sample.epoch - 1),
+            *_maps(finding.observations, baseline, finding.load.epoch if finding.load else sample.epoch),
         ),
-        hint=_hint(finding.load),
+        hint=_hint(finding.load, covering),
     )
 
 
@@ -144,35 +148,42 @@ def _change(finding: _Finding) -> Evidence:
     )
 
 
-def _culprit(finding: _Finding) -> Iterator[Evidence]:
-    load, table = finding.load, finding.baseline.table
+def _poisoned(finding: _Finding) -> Iterator[Evidence]:
+    if set(finding.now) == {_POISON_FREE_INITMEM}:
+        yield Evidence(
+            text=f"every byte is {_POISON_FREE_INITMEM:#x}, POISON_FREE_INITMEM: the kernel of epoch "
+            f"{finding.sample.epoch} had its initrd or init sections there, and has freed them",
+            where=finding.sample.file,
+        )
+
+
+def _culprit(finding: _Finding, damaged: Range) -> Iterator[Evidence]:
+    """What was loaded over the damaged range by the kexec before the damage was seen."""
+    load, covering = finding.load, finding.covering(damaged)
     if load is None:
-        yield Evidence(text="no kexec lies between this and the sample before: it happened while a kernel was running")
+        who = f"the kernel of epoch {finding.sample.epoch}" if finding.sample.epoch else "firmware"
+        yield Evidence(text=f"no kexec lies between this and the sample before: it happened while {who} was running")
         return
-    where = load.frame.body_file or "journal.jsonl"
-    if not finding.covering:
+    where = load.shown_in
+    if not covering:
         shown = f"none of its {len(load.segments)} segments covers it" if load.segments else "its segments are unknown"
         yield Evidence(text=f"{_call(load)} in epoch {load.epoch}: {shown}", where=where)
-    for segment in finding.covering:
+    for segment in covering:
+        filled = ", then zeros" if segment.buffer_bytes < segment.range.size_bytes else ""
         yield Evidence(
             text=f"predicted before the jump: {_call(load)} in epoch {load.epoch} put {segment} "
-            f"({segment.buffer_bytes:#x} bytes, then zeros) over {table}",
+            f"({segment.buffer_bytes:#x} bytes{filled}) over {damaged}",
             where=where,
         )
-        yield from _attributed(finding, load, segment)
 
 
 def _attributed(finding: _Finding, load: Load, segment: Segment) -> Iterator[Evidence]:
     """Confirmed after the jump: the bytes now there are the segment's own."""
-    initrd = str(load.target.initrd)
-
-    def read_initrd(offset: int, size_bytes: int) -> bytes:
-        return finding.observations.record.read_payload(initrd, offset, size_bytes) or b""
-
     table = finding.baseline.table
-    found = attribute(finding.now, table, segment, read_initrd)
+    payload = _Payload(finding.observations.record, str(load.target.initrd))
+    found = attribute(finding.now, table, segment, payload.read)
     printed = inside.printed_version(finding.observations, finding.baseline, finding.sample.epoch)
-    placed = placed_bytes(Range.sized(table.start + 8, 8), segment, read_initrd)
+    placed = placed_bytes(Range.sized(table.start + 8, 8), segment, payload.read)
     if printed is not None and placed == printed.value.to_bytes(8, "little", signed=True):
         yield Evidence(
             text=f"confirmed after the jump: the ESRT version that the kernel read, {printed.value}, is the 8 bytes "
@@ -182,6 +193,8 @@ def _attributed(finding: _Finding, load: Load, segment: Segment) -> Iterator[Evi
         )
     elif found is not None:
         yield Evidence(text=f"confirmed after the jump: {found.text}", where=f"{table}")
+    elif payload.missing:
+        yield Evidence(text=f"not compared with the initrd, which is no longer there: {load.target.initrd}")
     elif segment.role is Role.INITRD:
         yield Evidence(
             text="not attributed: the bytes now there are not those of the initrd (the next kernel may have used the "
@@ -192,15 +205,20 @@ def _attributed(finding: _Finding, load: Load, segment: Segment) -> Iterator[Evi
 
 def _maps(observations: Observations, baseline: Baseline, epoch: int) -> Iterator[Evidence]:
     if epoch >= 1:
-        yield Evidence(text=f"in epoch {epoch}: {observations.view(baseline.pages, epoch)}", where=f"{baseline.pages}")
+        yield Evidence(
+            text=f"how the maps of epoch {epoch} list {observations.view(baseline.pages, epoch)}",
+            where=observations.where(epoch, "iomem"),
+        )
 
 
-def _hint(load: Load | None) -> str:
-    if load is not None and load.syscall is Syscall.LOAD:
+def _hint(load: Load | None, covering: Sequence[Segment]) -> str:
+    if load is not None and covering and load.syscall is Syscall.LOAD:
         return (
             "kexec_load takes its places from /sys/firmware/memmap, which does not know what efi_mem_reserve() "
             "keeps; compare with kexec_file_load (kexec -s), or boot with add_efi_memmap."
         )
+    if load is not None and covering:
+        return "kexec_file_load takes its places from the iomem tree: look for the table's pages in /proc/iomem there."
     return "Compare with another kernel; `harness show` lists every sample of this run."
 
 
@@ -209,36 +227,41 @@ def _canary_damaged(finding: _Finding, spoiled: tuple[Range, ...], title: str) -
         name=title,
         status=Status.FAIL,
         cause=Cause.CANARY_DAMAGED,
-        summary=f"the {finding.name} itself is intact, but the rest of its pages was written to, seen {finding.when}: "
-        f"{spoiled[0]}",
+        summary=f"the {finding.name} itself is intact, but its pages {finding.baseline.pages} were written to at "
+        f"{spoiled[0]}, seen {finding.when}",
         epoch=finding.sample.epoch,
         evidence=(
             *(Evidence(text=f"canary damaged at {item}", where=finding.sample.file) for item in spoiled[:4]),
-            *_culprit(finding),
-            *_maps(finding.observations, finding.baseline, finding.sample.epoch),
+            *_culprit(finding, spoiled[0]),
+            *_maps(
+                finding.observations, finding.baseline, finding.load.epoch if finding.load else finding.sample.epoch
+            ),
         ),
         hint="Something wrote into pages that efi_mem_reserve() keeps whole.",
     )
 
 
 def _intact(observations: Observations, baseline: Baseline, title: str) -> Check:
-    samples = observations.samples(baseline.name)
-    epochs = {sample.epoch for sample in samples if sample.point is Point.UP}
-    planned = {epoch.number for epoch in observations.plan.epochs}
-    if not planned <= epochs:
-        missing = ", ".join(str(number) for number in sorted(planned - epochs))
+    samples = _judged(observations, baseline.name)
+    taken = {(sample.epoch, sample.point) for sample in samples}
+    planned = [epoch.number for epoch in observations.plan.epochs]
+    borders = [(number, point) for number in planned for point in (Point.UP, Point.LOADED)][:-1]
+    missing = [f"{number} ({point})" for number, point in borders if (number, point) not in taken]
+    missing += [f"{number} (no report)" for number in planned if observations.record.frame("up", number) is None]
+    if missing:
         return Check(
             name=title,
             status=Status.ERROR,
             cause=Cause.MISSING_REPORT,
-            summary=f"intact as far as it was sampled, but not sampled in epoch {missing}",
+            summary=f"the {baseline.title} was intact at {len(samples) + 1} borders, but there is nothing from epoch "
+            f"{', '.join(missing)}",
             hint="See the check of the run's end.",
         )
     return Check(
         name=title,
         status=Status.PASS,
-        summary=f"{baseline.table.size_bytes} bytes at {baseline.table.start:#x} are the same at {len(samples) + 1} "
-        f"borders of {len(planned)} epochs",
+        summary=f"the {baseline.title}, {baseline.table.size_bytes} bytes at {baseline.table.start:#x}, is the same at "
+        f"all {len(samples) + 1} borders of {len(planned)} epoch{'s' if len(planned) > 1 else ''}",
         evidence=(
             Evidence(text=f"SHA-256 {baseline.sample.sha256} of {baseline.pages}", where=baseline.sample.file),
             *inside.agreement(observations, baseline),

@@ -1,0 +1,74 @@
+"""What a kernel lacks is said before anything is started."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.model.kernel import Capability
+from harness.model.verdict import Cause, Status
+from harness.run.gate import refusal
+from harness.run.judge import failed_before_start, refused
+
+from .synthetic import kernel, scenario
+
+BGRT: dict[str, Any] = {"expect": [{"table_intact": "bgrt"}]}
+NO_TABLE: dict[str, Any] = {"expect": [{"no_crash": True}]}
+LOAD: dict[str, Any] = {"steps": [{"boot": {}}, {"kexec": {"syscall": "load"}}]}
+
+
+@pytest.mark.parametrize(
+    ("values", "lacking", "asked"),
+    [
+        ({}, Capability.EFI, True),
+        ({}, Capability.ESRT, True),
+        ({}, Capability.BGRT, False),
+        (BGRT, Capability.BGRT, True),
+        (BGRT, Capability.ESRT, False),
+        (NO_TABLE, Capability.ESRT, False),
+        ({}, Capability.KEXEC_FILE_LOAD, True),
+        ({}, Capability.KEXEC_LOAD, False),
+        (LOAD, Capability.KEXEC_LOAD, True),
+        (LOAD, Capability.FIRMWARE_MEMMAP, True),
+        (LOAD, Capability.KEXEC_FILE_LOAD, False),
+    ],
+)
+def test_what_is_asked_of_a_kernel(values: dict[str, Any], lacking: Capability, asked: bool) -> None:
+    found = refusal(scenario(**values), [kernel(lacks=[lacking])] * 2)
+    assert (found.capability if found else None) == (lacking if asked else None)
+
+
+def test_the_last_kernel_needs_no_kexec() -> None:
+    able, unable = kernel("tiny-6.1"), kernel("tiny-6.12", lacks=[Capability.KEXEC_FILE_LOAD])
+    assert refusal(scenario(), [able, unable]) is None
+    found = refusal(scenario(), [unable, able])
+    assert found is not None
+    assert found.kernel == "tiny-6.12"
+
+
+def test_every_kernel_must_know_the_table() -> None:
+    found = refusal(scenario(), [kernel("tiny-6.1"), kernel("tiny-6.12", lacks=[Capability.ESRT])])
+    assert found is not None
+    assert (found.kernel, found.capability) == ("tiny-6.12", Capability.ESRT)
+
+
+def test_what_nobody_decided_is_not_refused() -> None:
+    unknown = kernel().model_copy(update={"capabilities": {}})
+    assert refusal(scenario(), [unknown] * 2) is None
+
+
+def test_verdict_of_a_refusal() -> None:
+    kernels = [kernel(lacks=[Capability.BGRT])] * 2
+    reason = refusal(scenario(**BGRT), kernels)
+    assert reason is not None
+    verdict = refused("bgrt/x[tiny-6.1]", "run", kernels, reason)
+    assert (verdict.status, verdict.cause) == (Status.UNSUPPORTED, Cause.NO_CAPABILITY)
+    assert verdict.headline == "tiny-6.1 lacks bgrt: CONFIG_BGRT in the config of tiny-6.1"
+    assert "debian-6.1" in verdict.checks[0].hint
+
+
+def test_verdict_of_a_host_that_cannot() -> None:
+    verdict = failed_before_start("esrt/x", "tiny-6.1", "no QEMU", "Install it.")
+    assert (verdict.status, verdict.cause, verdict.headline) == (Status.ERROR, Cause.HOST, "no QEMU")
+    assert not verdict.as_expected

@@ -1,0 +1,131 @@
+"""Tables are found from outside, in a memory that the test fills."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from harness.evidence import esrt
+from harness.evidence.ranges import Range
+from harness.machine.frame import Frame
+from harness.model.plan import GUID_ACPI20, GUID_ESRT, GUID_MEMATTR, Plan
+from harness.model.scenario import TableName
+from harness.run.locate import Watch, locate
+
+from .synthetic import NONCE, kernel, plan, prepared, scenario
+
+
+@dataclass
+class Memory:
+    """Zeros, but for what is put there; remembers what was read."""
+
+    pieces: dict[int, bytes] = field(default_factory=dict)
+    reads: list[Range] = field(default_factory=list)
+
+    def read(self, address: int, size_bytes: int) -> bytes:
+        self.reads.append(Range.sized(address, size_bytes))
+        data = bytearray(size_bytes)
+        for start, piece in self.pieces.items():
+            for offset, byte in enumerate(piece):
+                if 0 <= start + offset - address < size_bytes:
+                    data[start + offset - address] = byte
+        return bytes(data)
+
+
+def _plan(*tables: str) -> Plan:
+    return plan(scenario(expect=[{"table_intact": name} for name in tables]), prepared([kernel()] * 2))
+
+
+def _systab(tables: Mapping[str, int]) -> Frame:
+    lines = "".join(f"{guid.upper()} {address:#x}\n" for guid, address in tables.items())
+    return Frame(NONCE, 1, "systab", {"count": str(len(tables))}, lines.encode())
+
+
+def _acpi(signature: bytes, body: bytes) -> bytes:
+    table = bytearray(signature + struct.pack("<IB", 36 + len(body), 1) + bytes(27) + body)
+    table[9] = -sum(table) % 256
+    return bytes(table)
+
+
+def _with_acpi(image: bytes, image_address: int = 0x3000, xsdt: int = 0x2000) -> Memory:
+    bgrt = _acpi(b"BGRT", struct.pack("<HBBQII", 1, 1, 0, image_address, 0, 0))
+    root = _acpi(b"XSDT", struct.pack("<Q", 0x2800))
+    rsdp = bytearray(b"RSD PTR " + bytes([0]) + b"MAKER " + bytes([2]) + struct.pack("<IIQB3x", 0, 36, xsdt, 0))
+    rsdp[8] = -sum(rsdp[:20]) % 256
+    rsdp[32] = -sum(rsdp) % 256
+    return Memory({0x1000: bytes(rsdp), 0x2000: root, 0x2800: bgrt, image_address: image})
+
+
+def _only(found: object) -> Watch:
+    (watch,) = found  # type: ignore[misc]
+    assert isinstance(watch, Watch), watch
+    return watch
+
+
+def test_esrt_of_the_agent() -> None:
+    fields = {"name": "esrt", "address": "0x39fff100", "size": "136", "pages_address": "0x39fff000", "pages": "1"}
+    memory = Memory()
+    found = list(locate(_plan("esrt"), [Frame(NONCE, 1, "table", fields)], memory.read))
+    assert found == [Watch(TableName.ESRT, Range(0x39FFF000, 0x3A000000), Range(0x39FFF100, 0x39FFF188))]
+    assert memory.reads == []
+
+
+def test_esrt_of_the_firmware() -> None:
+    content = esrt.build(esrt.make_entries(2, NONCE))
+    memory = Memory({0x5000: content})
+    watch = _only(locate(_plan("esrt"), [_systab({GUID_ESRT: 0x5000})], memory.read))
+    assert watch == Watch(TableName.ESRT, Range.sized(0x5000, 96), Range.sized(0x5000, 96))
+
+
+def test_bgrt() -> None:
+    memory = _with_acpi(b"BM" + struct.pack("<I", 1000))
+    watch = _only(locate(_plan("bgrt"), [_systab({GUID_ACPI20: 0x1000})], memory.read))
+    assert watch.table == watch.pages == Range.sized(0x3000, 1000)
+
+
+def test_memattr() -> None:
+    memory = Memory({0x7000: struct.pack("<IIII", 1, 3, 48, 0)})
+    watch = _only(locate(_plan("memattr"), [_systab({GUID_MEMATTR: 0x7000})], memory.read))
+    assert watch.table == Range.sized(0x7000, 16 + 3 * 48)
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "memory", "reason"),
+    [
+        ("esrt", [_systab({})], Memory(), "esrt: no configuration table with its GUID"),
+        ("esrt", [], Memory(), "esrt: no configuration table with its GUID"),
+        ("esrt", [_systab({GUID_ESRT: 0x5000})], Memory({0x5008: b"\xcc" * 8}), "esrt: ESRT version is 0xcccccccccc"),
+        ("memattr", [_systab({})], Memory(), "memattr: no configuration table with its GUID"),
+        ("memattr", [_systab({GUID_MEMATTR: 0x7000})], Memory(), "memattr: MEMATTR version is 0"),
+        ("bgrt", [_systab({})], Memory(), "bgrt: "),
+        ("bgrt", [_systab({GUID_ACPI20: 0x1000})], Memory(), "bgrt: "),
+        ("bgrt", [_systab({GUID_ACPI20: 0x1000})], _with_acpi(b"\0" * 8), "bgrt: the image begins with 0x0000"),
+        (
+            "bgrt",
+            [_systab({GUID_ACPI20: 0x1000})],
+            _with_acpi(b"BM\xff\xff\xff\xff"),
+            "bgrt: it claims 4294967295 bytes, more than",
+        ),
+        (
+            "memattr",
+            [_systab({GUID_MEMATTR: 0x7000})],
+            Memory({0x7000: struct.pack("<IIII", 1, 0x10000, 4096, 0)}),
+            "memattr: it claims",
+        ),
+    ],
+)
+def test_not_found_has_a_reason(name: str, frames: list[Frame], memory: Memory, reason: str) -> None:
+    (found,) = locate(_plan(name), frames, memory.read)
+    assert isinstance(found, str)
+    assert found.startswith(reason), found
+
+
+def test_one_answer_for_each_watched_table() -> None:
+    frames = [_systab({GUID_MEMATTR: 0x7000})]
+    memory = Memory({0x7000: struct.pack("<IIII", 2, 1, 48, 0)})
+    esrt_answer, memattr_answer = locate(_plan("esrt", "memattr"), frames, memory.read)
+    assert isinstance(esrt_answer, str)
+    assert isinstance(memattr_answer, Watch)
