@@ -7,7 +7,8 @@ evidence, never a traceback. JUnit gets status, cause, kernel and record as prop
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,45 @@ from harness.report import text
 from harness.run.assembly import Choices, Places, make_workshop, this_host
 from harness.run.listener import Silent
 from harness.run.session import Options, Session
-from harness.run.store import check_writable
+from harness.run.stops import stops
+from harness.run.store import check_writable, stored_text
 
 _SESSION = pytest.StashKey[Session]()
+_CHOICES = pytest.StashKey[Choices]()
 
 
 class VerdictError(Exception):
-    """Carries a verdict that is not as expected to ``repr_failure``."""
+    """Carries a verdict that is not as expected to the report."""
 
     def __init__(self, verdict: Verdict) -> None:
-        super().__init__(text.headline(verdict))
+        super().__init__(f"{verdict.cause}: {verdict.headline}")
         self.verdict = verdict
+
+
+@dataclass(frozen=True)
+class Crash:
+    """What pytest's summary and JUnit show of a failure: where in the scenario, and one line."""
+
+    path: str
+    lineno: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.lineno}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Told:
+    """A failure in our words, in place of a traceback; what pytest calls a terminal representation."""
+
+    text: str
+    reprcrash: Crash
+
+    def toterminal(self, writer: Any) -> None:
+        writer.line(self.text.rstrip())
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,6 +77,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("scenario_paths", "folders whose *.yaml are scenarios", type="args", default=["scenarios"])
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse what cannot be meant before anything is collected."""
+    try:
+        config.stash[_CHOICES] = Choices(
+            config.getoption("--accel"), config.getoption("--offline"), config.getoption("--time-factor")
+        )
+    except InputError as error:
+        raise pytest.UsageError(_said(error)) from error
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Scenario files below the ``scenario_paths``."""
     if file_path.suffix != ".yaml":
@@ -57,6 +96,19 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     collected: pytest.Collector = ScenarioFile.from_parent(parent, path=file_path)
     return collected
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Our words also for what is raised in the set-up phase, where pytest asks no item how to tell it."""
+    report = yield
+    if isinstance(item, ScenarioItem) and call.excinfo is not None and call.excinfo.errisinstance(_OURS):
+        report.longrepr = item.tell(call.excinfo.value)  # type: ignore[assignment]  # duck-typed TerminalRepr
+    elif isinstance(item, ScenarioItem) and report.skipped and isinstance(report.longrepr, tuple):
+        report.longrepr = (str(item.path), item.variant.line, report.longrepr[2])
+    return report
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -102,11 +154,14 @@ class ScenarioItem(pytest.Item):
 
     def setup(self) -> None:
         """Run and judge; an ERROR is raised here, because it is not the kernel's fault."""
-        self.verdict = verdict = _session(self.config).run_one(self.variant)
+        session = _session(self.config)
+        with stops(session):
+            self.verdict = verdict = session.run_one(self.variant)
         for name in ("status", "cause", "kernel", "release", "run_dir"):
             self.user_properties.append((f"harness.{name}", str(getattr(verdict, name) or "")))
         if verdict.cause is Cause.INTERRUPTED:
-            raise KeyboardInterrupt
+            record = f"; record: {verdict.run_dir}" if verdict.run_dir else ""
+            pytest.exit(f"{verdict.headline}{record}", returncode=pytest.ExitCode.INTERRUPTED)
         if verdict.status is Status.UNSUPPORTED:
             pytest.skip(verdict.headline)
         if verdict.status is Status.ERROR:
@@ -121,17 +176,20 @@ class ScenarioItem(pytest.Item):
             pytest.xfail(f"{verdict.cause}: {verdict.known.reason}")
         raise VerdictError(verdict)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
-        """The verdict, its evidence, and how to look further."""
-        if isinstance(excinfo.value, VerdictError):
-            return text.render(excinfo.value.verdict)
-        if isinstance(excinfo.value, HarnessError):
-            return _said(excinfo.value)
-        return super().repr_failure(excinfo)
+    def tell(self, error: BaseException) -> Told:
+        """The verdict, its evidence, and how to look further; or what the harness says about itself."""
+        if isinstance(error, VerdictError):
+            words = stored_text(error.verdict) or text.render(error.verdict)
+        else:
+            words = _said(error) if isinstance(error, HarnessError) else str(error)
+        return Told(words, Crash(str(self.path), self.variant.line, str(error).partition("\n")[0]))
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Where the scenario stands, for clickable lines."""
         return self.path, self.variant.line - 1, self.name
+
+
+_OURS = (VerdictError, HarnessError)
 
 
 def _session(config: pytest.Config) -> Session:
@@ -141,8 +199,7 @@ def _session(config: pytest.Config) -> Session:
         runs = config.getoption("--runs")
         check_writable(runs)
         issues = () if config.getoption("--no-known-issues") else places.known_issues()
-        choices = Choices(config.getoption("--accel"), config.getoption("--offline"), config.getoption("--time-factor"))
-        workshop = make_workshop(places, choices, lambda _message: None, this_host())
+        workshop = make_workshop(places, config.stash[_CHOICES], lambda _message: None, this_host())
         config.stash[_SESSION] = Session(workshop, Options(runs, 1, issues, text.render), Silent())
     return config.stash[_SESSION]
 

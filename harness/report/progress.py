@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from harness import clock
@@ -50,6 +49,11 @@ class PlainProgress:
             self.message(text.headline(verdict))
 
 
+_FIXED_CHARS = len("12345 s  ") + len("  epoch 2  kexec jump  ")
+_CONSOLE_CHARS = 60
+"""The least of a console line that is worth showing beside the rest."""
+
+
 class _Row:
     def __init__(self) -> None:
         self.begun_s = clock.now_s()
@@ -66,7 +70,7 @@ class LiveProgress:
         self._done = 0
         self._rows: dict[str, _Row] = {}
         self._lock = threading.Lock()
-        self._live = Live(get_renderable=self._table, console=console, refresh_per_second=4, transient=True)
+        self._live = Live(get_renderable=self._lines, console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> LiveProgress:
         self._live.start()
@@ -81,7 +85,8 @@ class LiveProgress:
 
     def phase(self, variant: str, phase: Phase, epoch: int, detail: str) -> None:
         with self._lock:
-            self._rows.setdefault(variant, _Row()).phase = f"epoch {epoch} {phase} {detail}".strip()
+            row = self._rows.setdefault(variant, _Row())
+            row.phase, row.line = f"epoch {epoch}  {phase}", detail or row.line
 
     def line(self, variant: str, line: str) -> None:
         with self._lock:
@@ -97,17 +102,28 @@ class LiveProgress:
         if self._total > 1:  # a single verdict is printed whole
             self._console.print(Text(text.headline(verdict), style=style(verdict)))
 
-    def _table(self) -> Table:
-        table = Table.grid(padding=(0, 1), expand=True)
-        for _ in range(3):
-            table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    def _lines(self) -> Group:
+        """A line for each run, or two where one is too narrow for the variant and the console's last line."""
         with self._lock:
-            for variant, row in self._rows.items():
-                seconds = clock.now_s() - row.begun_s
-                table.add_row(f"{seconds:5.0f} s", variant, Text(row.phase, style="cyan"), Text(row.line, style="dim"))
-            table.add_row("", f"{self._done} of {self._total} done", "", "")
-        return table
+            rows = list(self._rows.items())
+            done = self._done
+        room = self._console.width - _FIXED_CHARS - max((len(variant) for variant, _ in rows), default=0)
+        texts = []
+        for variant, row in rows:
+            text = _cut(f"{clock.now_s() - row.begun_s:5.0f} s  ").append(variant)
+            text.append(f"  {row.phase}", style="cyan")
+            if room >= _CONSOLE_CHARS:
+                text.pad_right(self._console.width - room - len(text))
+                text.append(row.line, style="dim")
+                texts.append(text)
+            else:
+                texts += [text, _cut(f"{'':9}").append(row.line, style="dim")]
+        return Group(*texts, _cut(f"{'':9}{done} of {self._total} done"))
+
+
+def _cut(text: str) -> Text:
+    """One line, shortened to the terminal's width."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def style(verdict: Verdict) -> str:

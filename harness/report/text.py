@@ -32,7 +32,7 @@ def render(verdict: Verdict, plan: Plan | None = None) -> str:
     if verdict.release:
         lines.append(f"  kernel {verdict.kernel}: {verdict.release}")
     if plan is not None:
-        lines.append(f"  accelerator {plan.accel}: {plan.accel_reason}")
+        lines += _wrap(f"accelerator {plan.accel}: {plan.accel_reason}", "  ", hang=2)
     if verdict.known is not None:
         lines += _wrap(f"known: {verdict.known.reason} [{verdict.known.reference}]", "  ")
     lines.append("")
@@ -41,7 +41,8 @@ def render(verdict: Verdict, plan: Plan | None = None) -> str:
     for note in verdict.notes:
         lines += _wrap(f"note: {note}", "  ")
     if verdict.times_s:
-        lines.append("  times: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in verdict.times_s.items()))
+        times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in verdict.times_s.items())
+        lines += _wrap(f"times: {times}", "  ", hang=2)
     if verdict.run_dir:
         lines += ["", f"  record: {verdict.run_dir}", f"  judge it again: harness judge {shlex.quote(verdict.run_dir)}"]
     if plan is not None:
