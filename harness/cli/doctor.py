@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from contextlib import suppress
+from dataclasses import replace
 
 from harness.cache import Cache, default_cache
 from harness.cli import setting
@@ -12,10 +13,11 @@ from harness.cli.exits import Exit
 from harness.errors import HarnessError, HostError
 from harness.firmware.descriptors import find_firmware
 from harness.host import speed
-from harness.host.accel import choose_accel
+from harness.host.accel import AUTO, choose_accel
 from harness.host.doctor import diagnose, diagnosis_json, diagnosis_text
-from harness.host.probe import probe
+from harness.host.probe import Finding, Host, probe
 from harness.kernel.registry import Registry, resolve
+from harness.load.matrix import DEFAULT_FIRMWARE
 from harness.load.scenarios import Variant, find_files, load_files
 from harness.run.gate import refusal
 
@@ -33,10 +35,14 @@ def doctor(options: argparse.Namespace) -> Exit:
     cache = default_cache()
     host = probe(cache.root)
     accel = pace = None
-    with suppress(HostError):  # QEMU or firmware is missing: the findings say so
-        firmware = find_firmware("ovmf-x64")
-        accel = choose_accel("auto", host=host, firmware=firmware, cache=cache)
-        pace = speed.speed_now(speed.calibrate(host, firmware, cache), host)
+    try:
+        firmware = find_firmware(DEFAULT_FIRMWARE)
+    except HostError as error:
+        host = _without_firmware(host, error)
+    else:
+        with suppress(HostError):  # QEMU is missing: the findings say so
+            accel = choose_accel(AUTO, host=host, firmware=firmware, cache=cache)
+            pace = speed.speed_now(speed.calibrate(host, firmware, cache), host)
     registry = setting.places(options).registry()
     variants = load_files(find_files(setting.places(options).scenarios))
     diagnosis = diagnose(
@@ -51,6 +57,17 @@ def doctor(options: argparse.Namespace) -> Exit:
     else:
         print(diagnosis_text(diagnosis), end="")
     return Exit.OK if diagnosis.ready else Exit.ERROR
+
+
+def _without_firmware(host: Host, error: HostError) -> Host:
+    """There may be firmware for this machine that does not do: the same words then as from ``harness run``."""
+
+    def told(finding: Finding) -> Finding:
+        if finding.name != "firmware":
+            return finding
+        return replace(finding, ok=False, seen=error.message, hint=error.hint)
+
+    return replace(host, findings=tuple(told(finding) for finding in host.findings))
 
 
 def _release(name: str, registry: Registry, cache: Cache) -> str | None:

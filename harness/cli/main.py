@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 
-from harness.cli import doctor, kernels, queries, run
+from harness.cli import classify, doctor, fuzz, kernels, queries, run
 from harness.cli.exits import Exit
 from harness.errors import HarnessError, HostError, InputError, Interrupted, QemuError, ScenarioErrors
 
@@ -17,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The ``harness`` command."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.action(options))
+        with _terminated_like_interrupted():
+            return int(options.action(options))
     except HarnessError as error:
         return _explain(error)
     except KeyboardInterrupt:
@@ -27,6 +30,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (head, less) went away; nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does: what it has begun is cleaned up, and what it started is ended."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run.add_parser(commands)
     queries.add_parsers(commands)
+    classify.add_parser(commands)
     kernels.add_parser(commands)
+    fuzz.add_parser(commands)
     doctor.add_parser(commands)
     return parser
 

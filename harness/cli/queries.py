@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 
 from harness.cli import setting
 from harness.cli.exits import Exit, exit_for
+from harness.errors import ScenarioErrors
 from harness.load.known_issues import match
 from harness.load.scenarios import find_files, load_files
 from harness.load.schema import schema_text
@@ -69,10 +71,17 @@ def list_variants(options: argparse.Namespace) -> Exit:
 
 
 def check(options: argparse.Namespace) -> Exit:
-    """Load files and say how many variants they make; mistakes are raised by the loader."""
+    """Load files and say how many variants they make, or every mistake in them."""
     roots = options.files or [setting.places(options).scenarios]
     files = [file for root in roots for file in find_files(root)]
-    found = load_files(files)
+    try:
+        found = load_files(files)
+    except ScenarioErrors as error:
+        if not options.json:
+            raise
+        mistakes = [dataclasses.asdict(mistake) for mistake in error.mistakes]
+        print(json.dumps({"files": len(files), "variants": [], "mistakes": mistakes}, indent=1))
+        return Exit.USAGE
     if options.json:
         print(json.dumps({"files": len(files), "variants": [item.id for item in found], "mistakes": []}, indent=1))
     else:

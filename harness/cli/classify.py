@@ -1,0 +1,78 @@
+"""``harness classify``: what crashed in a log of any console, without a run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from harness.cli.exits import Exit
+from harness.errors import InputError
+from harness.evidence import crash
+from harness.evidence.crash import Report
+
+_STDIN = "-"
+_LOOKED_AT_BYTES = 8192
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The command of this module."""
+    parser = commands.add_parser(
+        "classify",
+        help="name the first crash in console logs",
+        description="The first crash of each log, titled in syzkaller's words. Exit 0 whether or not there is one.",
+    )
+    parser.add_argument("logs", nargs="+", metavar="LOG", help="a console log; - reads standard input")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.set_defaults(action=classify)
+
+
+def classify(options: argparse.Namespace) -> Exit:
+    """One line a log, in the order given. A log that cannot be read is said so, and the others are still classified."""
+    status = Exit.OK
+    for name in options.logs:
+        try:
+            report = crash.first(_read(name))
+        except InputError as error:
+            print(f"harness: {error.message}", file=sys.stderr)
+            status = Exit.USAGE
+        else:
+            print(json.dumps(_row(name, report)) if options.json else _line(name, report))
+    return status
+
+
+def _read(name: str) -> bytes:
+    """The bytes of a log.
+
+    Raises:
+        InputError: it cannot be read, or is no text.
+    """
+    try:
+        data = sys.stdin.buffer.read() if name == _STDIN else Path(name).read_bytes()
+    except OSError as error:
+        raise InputError(f"{name}: {(error.strerror or str(error)).lower()}") from error
+    if _is_binary(data[:_LOOKED_AT_BYTES]):
+        raise InputError(f"{name}: not a console log: it begins with binary data")
+    return data
+
+
+def _is_binary(head: bytes) -> bool:
+    """Whether more than an eighth is control characters; a console has a few NULs, colours and cursor movements."""
+    controls = len(head) - len(head.translate(None, bytes(range(7)) + bytes(range(14, 27)) + bytes(range(28, 32))))
+    return controls * 8 > len(head)
+
+
+def _row(name: str, report: Report | None) -> dict[str, object]:
+    fields = ("title", "kind", "severity", "start", "end", "frame", "corrupted", "signature")
+    return {"file": name} | {field: getattr(report, field, None) for field in fields}
+
+
+def _line(name: str, report: Report | None) -> str:
+    if report is None:
+        return f"{name}: no crash"
+    doubt = f"; not reliable: {report.corrupted}" if report.corrupted else ""
+    return (
+        f"{name}: {report.title}  ({report.kind}, {report.severity}, "
+        f"bytes {report.start}-{report.end}, {report.signature}{doubt})"
+    )
