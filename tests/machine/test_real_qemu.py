@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from fakes.fake_host import until
 
 from harness import clock
 from harness.clock import Deadline
@@ -32,7 +33,8 @@ def test_start_read_memory_and_die_from_outside(tmp_path: Path) -> None:
         assert reset_vector[0] == 0xEA  # a far jump, as every PC BIOS has it
         assert reset_vector[7] == reset_vector[10] == ord("/")  # and the date of the BIOS after it
         assert machine.qmp.status() == "running"
-        assert b"SeaBIOS (version" in (tmp_path / "debugcon.log").read_bytes()
+        log = tmp_path / "debugcon.log"
+        until(lambda: b"SeaBIOS (version" in log.read_bytes(), "the BIOS names itself on port 0x402")
         stops = [h.data for h in feed.since(0) if isinstance(h.data, Event) and h.data.name == "STOP"]
         assert stops == [Event("STOP", {}, asked=True)]
         os.kill(machine.process.pid, signal.SIGKILL)
