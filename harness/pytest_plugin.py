@@ -199,8 +199,10 @@ def _session(config: pytest.Config) -> Session:
         runs = config.getoption("--runs")
         check_writable(runs)
         issues = () if config.getoption("--no-known-issues") else places.known_issues()
-        workshop = make_workshop(places, config.stash[_CHOICES], lambda _message: None, this_host())
-        config.stash[_SESSION] = Session(workshop, Options(runs, 1, issues, text.render), Silent())
+        host = this_host()
+        workshop = make_workshop(places, config.stash[_CHOICES], lambda _message: None, host)
+        options = Options(runs, 1, issues, text.render, host.memory_available_bytes)
+        config.stash[_SESSION] = Session(workshop, options, Silent())
     return config.stash[_SESSION]
 
 

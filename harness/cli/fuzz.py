@@ -46,8 +46,10 @@ def run(options: argparse.Namespace) -> Exit:
     for directory in (options.records, options.out):
         check_writable(directory)
     with _Progress() as progress:
-        workshop = make_workshop(setting.places(options), choices, progress.message, this_host())
-        session = Session(workshop, Options(options.records, render=text.render), progress)
+        host = this_host()
+        workshop = make_workshop(setting.places(options), choices, progress.message, host)
+        settings = Options(options.records, render=text.render, memory_bytes=host.memory_available_bytes)
+        session = Session(workshop, settings, progress)
         bench = Bench(session, options.kernel, progress.message)
         with stops(session):
             first = bench.survey()

@@ -60,7 +60,8 @@ def run(options: argparse.Namespace) -> Exit:
         jobs = options.jobs or default_jobs(host, len(variants))
         workshop = make_workshop(setting.places(options), replace(choices, jobs=jobs), progress.message, host)
         check_writable(options.runs)
-        session = Session(workshop, Options(options.runs, jobs, issues, text.render), progress)
+        settings = Options(options.runs, jobs, issues, text.render, host.memory_available_bytes)
+        session = Session(workshop, settings, progress)
         with stops(session):
             verdicts = session.run(variants)
     if options.json:

@@ -16,6 +16,7 @@ from harness.errors import HostError, InputError, Interrupted
 from harness.load.known_issues import match
 from harness.load.scenarios import Variant
 from harness.machine.feed import Feed
+from harness.model.kernel import KernelImage
 from harness.model.plan import Plan
 from harness.model.verdict import Cause, KnownIssue, Verdict
 from harness.run.gate import refusal
@@ -23,6 +24,7 @@ from harness.run.judge import failed_before_start, judge, refused
 from harness.run.listener import Listener
 from harness.run.planner import make_plan
 from harness.run.prepare import Workshop
+from harness.run.room import MemoryRoom
 from harness.run.runner import run_plan
 from harness.run.store import read_record, write_verdict
 
@@ -36,6 +38,8 @@ class Options:
     known_issues: tuple[KnownIssue, ...] = ()
     render: Callable[[Verdict, Plan | None], str] = lambda verdict, _plan: verdict.headline + "\n"
     """Makes ``verdict.txt`` of a verdict."""
+    memory_bytes: int | None = None
+    """What the host has free for guests; None for no limit."""
 
 
 class Session:
@@ -48,6 +52,7 @@ class Session:
         self._feeds: set[Feed] = set()
         self._lock = threading.Lock()
         self._preparing = False
+        self._room = MemoryRoom(options.memory_bytes)
         self.interrupted = False
 
     def run(self, variants: Sequence[Variant]) -> tuple[Verdict, ...]:
@@ -76,6 +81,7 @@ class Session:
         self.interrupted = True
         for feed in tuple(self._feeds):
             feed.interrupt()
+        self._room.close()
 
     def interrupt_here(self) -> None:
         """``interrupt``, for a signal handler in the main thread.
@@ -154,6 +160,10 @@ class Session:
         reason = refusal(variant.scenario, kernels)
         if reason is not None:
             return refused(variant.id, run_id, kernels, reason)
+        with self._room.hold(variant.scenario.machine.memory):
+            return self._run_on(variant, run_id, nonce, kernels)
+
+    def _run_on(self, variant: Variant, run_id: str, nonce: str, kernels: tuple[KernelImage, ...]) -> Verdict:
         with self._in_preparation():
             prepared = self._workshop.prepare(variant.scenario, kernels)
         plan = make_plan(

@@ -37,7 +37,7 @@ def kernel(name: str = "tiny-6.1", directory: str = "/srv/kernels", lacks: Seque
         alignment_bytes=0x200000,
         capabilities={
             item: Decision(possible=item not in lacks, reason=f"CONFIG_{item.name} in the config of {name}")
-            for item in CAPABILITIES
+            for item in dict.fromkeys((*CAPABILITIES, *lacks))
         },
     )
 

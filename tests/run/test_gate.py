@@ -39,6 +39,51 @@ def test_what_is_asked_of_a_kernel(values: dict[str, Any], lacking: Capability, 
     assert (found.capability if found else None) == (lacking if asked else None)
 
 
+FAKE: dict[str, Any] = {"cmdline": ["efi_fake_mem=4K@4G:0x40000"], "expect": [{"fake_mem": "exact"}]}
+SOFT: dict[str, Any] = {**FAKE, "expect": [{"soft_reserved": "exact"}]}
+
+
+@pytest.mark.parametrize(
+    ("values", "lacking", "asked"),
+    [
+        (FAKE, Capability.EFI_FAKE_MEMMAP, True),
+        (FAKE, Capability.EFI_SOFT_RESERVE, False),
+        (SOFT, Capability.EFI_SOFT_RESERVE, True),
+        ({}, Capability.EFI_FAKE_MEMMAP, False),
+    ],
+)
+def test_fake_mem_is_asked_only_where_it_is_used(values: dict[str, Any], lacking: Capability, asked: bool) -> None:
+    found = refusal(scenario(**values), [kernel(lacks=[lacking])] * 2)
+    assert (found.capability if found else None) == (lacking if asked else None)
+
+
+def test_only_a_kernel_with_the_parameter_on_its_command_line_needs_it() -> None:
+    able, unable = kernel("tiny-6.1"), kernel("tiny-6.12", lacks=[Capability.EFI_FAKE_MEMMAP])
+    first = {
+        "steps": [{"boot": {"cmdline": FAKE["cmdline"]}}, {"kexec": {"syscall": "file"}}],
+        "expect": FAKE["expect"],
+    }
+    assert refusal(scenario(**first), [able, unable]) is None
+    found = refusal(scenario(**first), [unable, able])
+    assert found is not None
+    verdict = refused("fake-mem/x[tiny-6.12]", "run", [unable, able], found)
+    assert (verdict.status, verdict.cause) == (Status.UNSUPPORTED, Cause.NO_CAPABILITY)
+    assert "harness kernels build tiny-6.1" in verdict.checks[0].hint
+
+
+def test_the_option_that_is_gone_is_the_first_thing_said() -> None:
+    """Not that a table is missing, which another flavour would have."""
+    both = {**FAKE, "expect": [{"fake_mem": "exact"}, {"table_intact": "bgrt"}]}
+    found = refusal(scenario(**both), [kernel(lacks=[Capability.BGRT, Capability.EFI_FAKE_MEMMAP])] * 2)
+    assert found is not None
+    assert found.capability is Capability.EFI_FAKE_MEMMAP
+
+
+def test_expecting_without_asking_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="need efi_fake_mem= on a command line"):
+        scenario(expect=[{"fake_mem": "exact"}])
+
+
 def test_the_last_kernel_needs_no_kexec() -> None:
     able, unable = kernel("tiny-6.1"), kernel("tiny-6.12", lacks=[Capability.KEXEC_FILE_LOAD])
     assert refusal(scenario(), [able, unable]) is None
