@@ -6,9 +6,9 @@
 from pathlib import Path
 
 import pytest
+from goldens import TESTDATA, compare
 
 from harness.evidence import crash
-from goldens import TESTDATA, compare
 
 CASES = sorted((TESTDATA / "crash").glob("*.txt"))
 CRASHES = [path for path in CASES if not path.name.startswith("none-")]
