@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from harness.cli import setting
@@ -15,8 +16,8 @@ from harness.load.scenarios import find_files, load_files
 from harness.load.schema import schema_text
 from harness.model.record import EventEntry, FrameEntry, NoteEntry, PhaseEntry, SampleEntry
 from harness.report import text
-from harness.run.session import judge_directory
-from harness.run.store import read_record
+from harness.run.judge import judge as judge_record
+from harness.run.store import read_record, write_verdict
 
 
 def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -97,11 +98,13 @@ def schema(_options: argparse.Namespace) -> Exit:
 
 def judge(options: argparse.Namespace) -> Exit:
     """The verdict on a record, made now."""
-    plan = read_record(options.run).plan
-    known = None
+    record = read_record(options.run)
+    plan, known = record.plan, None
     if not options.no_known_issues:
         known = match(setting.places(options).known_issues(), plan.scenario.id, plan.scenario.kernel)
-    verdict = judge_directory(options.run.resolve(), known, text.render)
+    verdict = judge_record(record, known).model_copy(update={"run_dir": str(options.run.resolve())})
+    with suppress(OSError):  # a record on a read-only disk, somebody else's artifact, can be judged too
+        write_verdict(options.run, verdict, text.render(verdict, plan))
     print(verdict.model_dump_json(indent=1) if options.json else text.render(verdict, plan))
     return exit_for([verdict])
 

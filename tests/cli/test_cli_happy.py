@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
+import pytest
 from fakes import fake_guest as guest
 from fakes.fake_guest import frame, script
 from fakes.fake_host import FakeHost
 
+from harness.cli import main, queries
 from harness.load.schema import schema_text
 
 VARIANT = "fake/one[fake,ovmf-x64]"
@@ -203,3 +207,21 @@ def test_version_and_help(host: FakeHost) -> None:
         done = host.harness(command, "--help")
         assert (done.status, done.message) == (0, "")
         assert done.out.startswith(f"usage: harness {command}")
+
+
+def test_judge_a_record_that_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An artifact on a read-only disk. The failure is put in by hand: root may write anywhere."""
+    record = tmp_path / "record"
+    shutil.copytree(Path(__file__).parents[1] / "testdata/runs/esrt-kexec-file", record)
+    tried: list[Path] = []
+
+    def refuse(directory: Path, *_: object) -> None:
+        tried.append(directory)
+        raise PermissionError(30, "Read-only file system")
+
+    monkeypatch.setattr(queries, "write_verdict", refuse)
+    assert main(["judge", str(record)]) == 0
+    assert tried == [record]
+    assert capsys.readouterr().out.startswith("PASS ")
