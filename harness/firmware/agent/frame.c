@@ -148,15 +148,16 @@ void frame_end(void)
 
 __attribute__((noreturn)) void fail(const char *what, EFI_STATUS status)
 {
-	frame_begin("error");
-	frame_field("what", what);
-	frame_field_hex("status", status);
-	frame_end();
+	/* The port first: the host may end the machine as soon as it has the frame. */
 	for (const char *c = "harness agent: "; *c; c++)
 		out8(DEBUGCON, (UINT8)*c);
 	for (const char *c = what; *c; c++)
 		out8(DEBUGCON, (UINT8)*c);
 	out8(DEBUGCON, '\n');
+	frame_begin("error");
+	frame_field("what", what);
+	frame_field_hex("status", status);
+	frame_end();
 	for (;;) /* with interrupts off nothing ends this but the host, and no processor time is spent */
 		__asm__ volatile("cli; hlt");
 }
