@@ -80,7 +80,7 @@ def _release(name: str, registry: Registry, cache: Cache) -> str | None:
 def _gate(variant: Variant, registry: Registry, cache: Cache) -> str | None:
     """Why a variant cannot be tested here, or None."""
     refs = [variant.scenario.kernel]
-    refs += [kexec.kernel or variant.scenario.kernel for kexec in variant.scenario.kexecs]
+    refs += [kexec.kernel or variant.scenario.kernel for kexec in variant.scenario.following]
     try:
         kernels = [resolve(ref, registry, cache, offline=True) for ref in refs]
     except HarnessError as error:

@@ -140,7 +140,7 @@ def _needed(options: argparse.Namespace, registry: Registry) -> list[str]:
     found = set()
     for variant in load_files(find_files(setting.places(options).scenarios)):
         if runs_by_default(variant):
-            found |= {variant.scenario.kernel, *(kexec.kernel or "" for kexec in variant.scenario.kexecs)}
+            found |= {variant.scenario.kernel, *(kexec.kernel or "" for kexec in variant.scenario.following)}
     return [name for name in registry.names if name in found and registry.recipe(name) is None]
 
 

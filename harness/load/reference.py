@@ -13,7 +13,7 @@ from harness.load.words import size_text
 _HEAD = f"""\
 # Scenario reference
 
-Made from the models in harness/model/scenario.py; do not edit (`HARNESS_UPDATE=1 pytest tests/load` writes it again).
+Made from the models in harness/model/; do not edit (`HARNESS_UPDATE=1 pytest tests/load` writes it again).
 Schema version {SCHEMA_VERSION}. How to write a scenario: [writing-scenarios.md](writing-scenarios.md).
 
 Sizes are bytes, or a number with KiB, MiB or GiB. Addresses are guest-physical. `${{axis}}` may stand for any scalar

@@ -10,9 +10,12 @@ from pathlib import Path
 
 from pydantic import Field
 
+from harness.model.actions import Action
 from harness.model.base import Value
 from harness.model.kernel import KernelImage
-from harness.model.scenario import MemoryType, Scenario, Syscall, TableName
+from harness.model.names import MemoryType, Syscall, TableName
+from harness.model.runtime import FirmwareArch, RuntimePlan
+from harness.model.scenario import Scenario
 
 GUID_ESRT = "b122a263-3661-4f68-9929-78f8b0d62180"
 GUID_MEMATTR = "dcfa911d-26eb-469f-a220-38b7dc461220"
@@ -34,6 +37,9 @@ class FirmwareFiles(Value):
     """The descriptor file it was found by, or the option that named it."""
     version: str = ""
     """Package and version where known, such as ``ovmf 2022.11-6+deb12u2``."""
+    arch: FirmwareArch = FirmwareArch.X64
+    smm: bool = False
+    """Whether it needs a machine with SMM and flash that only SMM may write (feature ``requires-smm``)."""
 
 
 class TablePlan(Value):
@@ -77,6 +83,8 @@ class EpochPlan(Value):
     kernel_serial: str = ""
     initrd_serial: str = ""
     """The disks that the previous epoch reads this epoch's kernel and initrd from."""
+    actions: tuple[Action, ...] = ()
+    """What is done in this epoch, in order; empty in plans from before there was such a list."""
 
 
 class Budgets(Value):
@@ -106,6 +114,8 @@ class Plan(Value):
     qemu: Path
     qemu_version: str
     tables: tuple[TablePlan, ...] = ()
+    runtime: RuntimePlan | None = None
+    """The runtime driver, where the scenario wants one."""
     watch: tuple[TableName, ...] = ()
     """Tables sampled from outside at every border."""
     epochs: tuple[EpochPlan, ...]

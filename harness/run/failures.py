@@ -23,8 +23,11 @@ _SHUTDOWN = {
     "subsystem-reset": (EndKind.RESET, "the machine was reset"),
 }
 
+Predicate = Callable[[Happening], Failure | None]
+"""Does this end a wait badly? (``Feed.wait``)"""
 
-def failures(epoch: Callable[[], int]) -> Callable[[Happening], Failure | None]:
+
+def failures(epoch: Callable[[], int]) -> Predicate:
     """A failure predicate for ``Feed.wait``; ``epoch`` says which epoch the run is in."""
 
     def failure(happening: Happening) -> Failure | None:

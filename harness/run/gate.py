@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.model.expectations import SoftReservedExact, TableIntact
 from harness.model.kernel import Capability, KernelImage
-from harness.model.scenario import FAKE_MEM_PARAMETER, Scenario, SoftReservedExact, Syscall, TableIntact, TableName
+from harness.model.names import Syscall, TableName
+from harness.model.scenario import FAKE_MEM_PARAMETER, Scenario
 
 _SYSCALL_NEEDS = {
     Syscall.FILE: (Capability.KEXEC_FILE_LOAD,),
@@ -34,13 +36,13 @@ def needs(scenario: Scenario, kernels: Sequence[KernelImage]) -> Iterator[tuple[
         for table in tables:
             if table in _TABLE_NEEDS:
                 yield kernel, _TABLE_NEEDS[table]
-    for kernel, kexec in zip(kernels, scenario.kexecs, strict=False):
+    for kernel, kexec in zip(kernels, scenario.following, strict=False):
         for capability in _SYSCALL_NEEDS[kexec.syscall]:
             yield kernel, capability
 
 
 def _fake_mem_needs(scenario: Scenario, kernels: Sequence[KernelImage]) -> Iterator[tuple[KernelImage, Capability]]:
-    lines = (scenario.boot.cmdline, *(kexec.cmdline for kexec in scenario.kexecs))
+    lines = (scenario.boot.cmdline, *(kexec.cmdline for kexec in scenario.following))
     soft = any(isinstance(item, SoftReservedExact) for item in scenario.expect)
     for kernel, line in zip(kernels, lines, strict=True):
         if any(word.startswith(FAKE_MEM_PARAMETER) for word in (*scenario.cmdline, *line)):

@@ -6,17 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import zip_longest
 
+from harness.model.expectations import FakeMemExact, KexecWouldOverlap, NoCrash, SoftReservedExact, TableIntact
 from harness.model.kernel import Capability, KernelImage
+from harness.model.names import TableName
 from harness.model.plan import Plan
 from harness.model.record import Phase
-from harness.model.scenario import (
-    FakeMemExact,
-    KexecWouldOverlap,
-    NoCrash,
-    SoftReservedExact,
-    TableIntact,
-    TableName,
-)
 from harness.model.verdict import Cause, Check, KnownIssue, Status, Verdict
 from harness.run.checks.crash import check_crash
 from harness.run.checks.ending import check_ending

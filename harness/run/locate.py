@@ -9,8 +9,8 @@ from harness.evidence import acpi, bgrt, esrt, memattr
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
 from harness.machine.frame import Frame
+from harness.model.names import TableName
 from harness.model.plan import GUID_ESRT, GUID_MEMATTR, Plan
-from harness.model.scenario import TableName
 
 Reader = Callable[[int, int], bytes]
 _MAX_BYTES = 64 * 2**20

@@ -9,9 +9,9 @@ from harness.evidence import e820, efimap, iomem, klog, memmap, segments
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
 from harness.evidence.segments import Segment, Sizes
+from harness.model.names import Syscall, TableName
 from harness.model.plan import EpochPlan, Plan, TablePlan
 from harness.model.record import FrameEntry, Point, SampleEntry
-from harness.model.scenario import Syscall, TableName
 from harness.run.record import Record
 
 # Of a BGRT the image is watched: it lies in boot services memory, the ACPI table in memory of its own type.

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from harness.evidence import esrt
 from harness.firmware.agent_plan import FwCfgFile, fw_cfg_files
+from harness.model.actions import Action, CaptureAction, CrashAction, CrashKernelAction, KexecAction
+from harness.model.expectations import KexecWouldOverlap, TableIntact
 from harness.model.kernel import KernelImage
+from harness.model.names import TableName
 from harness.model.plan import (
     GUID_ESRT,
     Accel,
@@ -19,7 +22,8 @@ from harness.model.plan import (
     Plan,
     TablePlan,
 )
-from harness.model.scenario import EsrtRequest, KexecWouldOverlap, Scenario, TableIntact, TableName
+from harness.model.scenario import EsrtRequest, Scenario
+from harness.model.steps import BootStep, CaptureStep, CrashKernelStep, CrashStep, KexecStep
 
 PAGE_BYTES = 4096
 TABLE_OFFSET = 0x100
@@ -120,18 +124,41 @@ def _epochs(scenario: Scenario, prepared: Prepared, nonce: str) -> tuple[EpochPl
         EpochPlan(
             number=number,
             kernel=kernel,
-            cmdline=cmdline(scenario, kexec.cmdline, nonce, number),
+            cmdline=cmdline(scenario, options.cmdline, nonce, number),
             initrd=initrd.path,
             initrd_size_bytes=initrd.size_bytes,
-            syscall=kexec.syscall,
+            syscall=options.syscall,
             kernel_serial=serial("kernel", kernel.image),
             initrd_serial=serial("initrd", initrd.path),
         )
-        for number, (kexec, kernel, initrd) in enumerate(
-            zip(scenario.kexecs, prepared.kernels[1:], prepared.initrds[1:], strict=True), 2
+        for number, (options, kernel, initrd) in enumerate(
+            zip(scenario.following, prepared.kernels[1:], prepared.initrds[1:], strict=True), 2
         )
     ]
-    return (first, *later)
+    actions = _actions(scenario)
+    return tuple(epoch.model_copy(update={"actions": tuple(actions[epoch.number])}) for epoch in (first, *later))
+
+
+def _actions(scenario: Scenario) -> dict[int, list[Action]]:
+    """What is done in each epoch: the steps between the start of its kernel and the start of the next one."""
+    epoch = 1
+    actions: dict[int, list[Action]] = {epoch: []}
+    for step in scenario.steps:
+        match step:
+            case BootStep():
+                continue
+            case KexecStep():
+                actions[epoch].append(KexecAction())
+            case CrashKernelStep():
+                actions[epoch].append(CrashKernelAction())
+            case CrashStep():
+                actions[epoch].append(CrashAction(crash=step.crash))
+            case CaptureStep():
+                actions[epoch].append(CaptureAction(capture=step.capture))
+        if isinstance(step, KexecStep | CrashStep):
+            epoch += 1
+            actions[epoch] = []
+    return actions
 
 
 def _payloads(epochs: Sequence[EpochPlan]) -> tuple[Payload, ...]:

@@ -71,7 +71,7 @@ class Workshop:
     def kernels(self, scenario: Scenario) -> tuple[KernelImage, ...]:
         """The kernels of the epochs, in order."""
         refs = [scenario.kernel]
-        refs += [kexec.kernel or scenario.kernel for kexec in scenario.kexecs]
+        refs += [kexec.kernel or scenario.kernel for kexec in scenario.following]
         return tuple(self.kernel(ref) for ref in refs)
 
     def bench(self, firmware_name: str) -> Bench:
@@ -98,7 +98,7 @@ class Workshop:
         """
         with self._lock:
             bench = self.bench(scenario.firmware_name)
-            pads = [0, *(kexec.initrd.pad for kexec in scenario.kexecs)]
+            pads = [0, *(kexec.initrd.pad for kexec in scenario.following)]
             initrds = [
                 build_initrd(kernel, bench.tools, pad, self.cache.root / "initrd")
                 for kernel, pad in zip(kernels, pads, strict=True)

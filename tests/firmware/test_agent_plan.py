@@ -6,9 +6,12 @@ import pytest
 
 from harness.errors import InputError
 from harness.firmware.agent_plan import FwCfgFile, agent_plan, fw_cfg_files
+from harness.model.expectations import NoCrash
 from harness.model.kernel import KernelImage
+from harness.model.names import MemoryType, TableName
 from harness.model.plan import GUID_ESRT, Accel, Budgets, EpochPlan, FirmwareFiles, Plan, TablePlan
-from harness.model.scenario import BootOptions, BootStep, MemoryType, NoCrash, Scenario, TableName
+from harness.model.scenario import Scenario
+from harness.model.steps import BootOptions, BootStep
 
 KERNEL = KernelImage(
     name="k",

@@ -18,8 +18,8 @@ from harness.evidence.fakemem import parse_cmdline
 from harness.fuzz.campaign import Found, Outcome, Result
 from harness.fuzz.fake_mem import Bench
 from harness.load.scenarios import Variant
+from harness.model.expectations import SoftReservedExact
 from harness.model.record import Phase
-from harness.model.scenario import SoftReservedExact
 from harness.model.verdict import Status, Verdict
 from harness.run.session import Session
 

@@ -9,7 +9,8 @@ import pytest
 from load_samples import ROOT
 
 from harness.load import Variant, find_files, load_files, load_known_issues, load_selection, match
-from harness.model.scenario import KexecWouldOverlap, MemoryType, Syscall, TableIntact, TableName
+from harness.model.expectations import KexecWouldOverlap, TableIntact
+from harness.model.names import MemoryType, Syscall, TableName
 from harness.model.verdict import Cause
 
 SCENARIOS = ROOT / "scenarios"

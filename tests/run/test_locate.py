@@ -11,8 +11,8 @@ import pytest
 from harness.evidence import esrt
 from harness.evidence.ranges import Range
 from harness.machine.frame import Frame
+from harness.model.names import TableName
 from harness.model.plan import GUID_ACPI20, GUID_ESRT, GUID_MEMATTR, Plan
-from harness.model.scenario import TableName
 from harness.run.locate import Watch, locate
 
 from .synthetic import NONCE, kernel, plan, prepared, scenario

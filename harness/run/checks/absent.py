@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.model.scenario import TableName
+from harness.model.names import TableName
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.run.observations import Observations
 

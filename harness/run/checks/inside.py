@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from harness.evidence import bgrt, esrt, klog
 from harness.evidence.defect import Defect
+from harness.model.names import TableName
 from harness.model.plan import EpochPlan
-from harness.model.scenario import TableName
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.run.observations import Baseline, Observations
 

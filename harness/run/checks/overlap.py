@@ -9,7 +9,7 @@ from __future__ import annotations
 from harness.evidence import efimap, iomem
 from harness.evidence.placement import KernelNeeds, counterfactual
 from harness.evidence.segments import Role, Segment, overlapping
-from harness.model.scenario import Syscall, TableName
+from harness.model.names import Syscall, TableName
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.run.observations import Baseline, Load, Observations
 

@@ -115,7 +115,7 @@ def _misplaced(observations: Observations, plan: TablePlan, baseline: Baseline) 
 
 def _unknown_parameters(observations: Observations) -> Iterator[Evidence]:
     ours = set(observations.plan.scenario.cmdline) | set(observations.plan.scenario.boot.cmdline)
-    for kexec in observations.plan.scenario.kexecs:
+    for kexec in observations.plan.scenario.following:
         ours |= set(kexec.cmdline)
     for line in observations.lines:
         match = _UNKNOWN.search(line.text)

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from harness.evidence import e820, fakemem, iomem
 from harness.evidence.ranges import Range, merged
+from harness.model.names import SoftReserved
 from harness.model.plan import EpochPlan
-from harness.model.scenario import SoftReserved
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.run.checks.fakemem import Unusable, faked_map, faking, unusable_check
 from harness.run.observations import Observations

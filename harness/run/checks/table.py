@@ -9,8 +9,8 @@ from harness.evidence import canary
 from harness.evidence.attribution import attribute, placed_bytes
 from harness.evidence.ranges import Range
 from harness.evidence.segments import Role, Segment, overlapping
+from harness.model.names import Syscall, TableName
 from harness.model.record import EndKind, Point, SampleEntry
-from harness.model.scenario import Syscall, TableName
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.run.checks import inside
 from harness.run.checks.absent import check_absent

@@ -1,0 +1,67 @@
+"""What must hold in a scenario."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from harness.model.base import Value
+from harness.model.names import FakeMem, SoftReserved, TableName
+
+
+class TableIntact(Value):
+    table_intact: TableName = Field(
+        description="The table's bytes, read from outside at every epoch border, are what firmware handed over; "
+        "its canaries too; and what the kernel shows of it in sysfs agrees."
+    )
+
+
+class KexecWouldOverlap(Value):
+    kexec_would_overlap: TableName = Field(
+        description="Proof that the run can find the bug at all: a kexec segment covers the table, or would have "
+        "covered it had the kernel not kept the table's pages reserved."
+    )
+
+
+class NoCrash(Value):
+    no_crash: Literal[True] = Field(default=True, description="No panic, oops or BUG on the console, in any epoch.")
+
+
+class FakeMemExact(Value):
+    fake_mem: FakeMem = Field(
+        description="Every efi_fake_mem= entry took effect in every kernel that has it on its command line, and the "
+        "EFI memory map of that kernel is exactly what firmware's map and the entries make: no range lost or "
+        "described twice, attributes exact, split nowhere else. exact-over-a-page: the splits also make the map grow "
+        "into one more 4 KiB page, else the run proves nothing (ERROR)."
+    )
+
+
+class SoftReservedExact(Value):
+    soft_reserved: SoftReserved = Field(
+        description="`Soft Reserved` in /proc/iomem is exactly the conventional memory that the kernel's efi_fake_mem= "
+        "entries mark as EFI_MEMORY_SP, and what its e820 table already had as such. kept: a kexec'ed kernel also "
+        "has all that the kernel before it had."
+    )
+
+
+def _expectation_tag(item: Any) -> str | None:
+    for name in _EXPECTATIONS:
+        if item == name or hasattr(item, name) or (isinstance(item, dict) and name in item):
+            return name
+    return None
+
+
+_EXPECTATIONS = ("table_intact", "kexec_would_overlap", "fake_mem", "soft_reserved", "no_crash")
+Expectation = Annotated[
+    Annotated[TableIntact, Tag("table_intact")]
+    | Annotated[KexecWouldOverlap, Tag("kexec_would_overlap")]
+    | Annotated[FakeMemExact, Tag("fake_mem")]
+    | Annotated[SoftReservedExact, Tag("soft_reserved")]
+    | Annotated[NoCrash, Tag("no_crash")],
+    Discriminator(
+        _expectation_tag,
+        custom_error_type="expectation",
+        custom_error_message=f"is not an expectation; allowed: {', '.join(_EXPECTATIONS)}",
+    ),
+]

@@ -1,0 +1,62 @@
+"""Words that scenarios, plans and records share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Syscall(StrEnum):
+    """How the next kernel is loaded; never left to the tool's default, which changed in kexec-tools 2.0.27."""
+
+    FILE = "file"
+    """kexec_file_load(2), ``kexec -s``: the kernel chooses the places, from the iomem tree."""
+    LOAD = "load"
+    """kexec_load(2), ``kexec -c``: the tool chooses the places, from /sys/firmware/memmap."""
+
+
+class MemoryType(StrEnum):
+    """EFI_MEMORY_TYPE (UEFI spec 2.10, section 7.2.1), by the names the spec uses."""
+
+    RESERVED = "reserved"
+    LOADER_DATA = "loader-data"
+    BOOT_SERVICES_DATA = "boot-services-data"
+    RUNTIME_SERVICES_DATA = "runtime-services-data"
+    ACPI_RECLAIM = "acpi-reclaim"
+    ACPI_NVS = "acpi-nvs"
+
+    @property
+    def number(self) -> int:
+        """The value in EFI_MEMORY_DESCRIPTOR.Type."""
+        return _MEMORY_TYPE_NUMBERS[self]
+
+
+_MEMORY_TYPE_NUMBERS = {
+    MemoryType.RESERVED: 0,
+    MemoryType.LOADER_DATA: 2,
+    MemoryType.BOOT_SERVICES_DATA: 4,
+    MemoryType.RUNTIME_SERVICES_DATA: 6,
+    MemoryType.ACPI_RECLAIM: 9,
+    MemoryType.ACPI_NVS: 10,
+}
+
+
+class TableName(StrEnum):
+    """The tables the harness can sample from outside and judge."""
+
+    ESRT = "esrt"
+    BGRT = "bgrt"
+    MEMATTR = "memattr"
+
+
+class FakeMem(StrEnum):
+    """How closely the kernel's EFI memory map is held to its ``efi_fake_mem=`` entries."""
+
+    EXACT = "exact"
+    EXACT_OVER_A_PAGE = "exact-over-a-page"
+
+
+class SoftReserved(StrEnum):
+    """In which epochs ``Soft Reserved`` memory must be what."""
+
+    EXACT = "exact"
+    KEPT = "kept"

@@ -1,0 +1,43 @@
+"""From power-on to the first kernel, and the first report of every kernel."""
+
+from __future__ import annotations
+
+from harness.machine.frame import Frame
+from harness.model.plan import EpochPlan
+from harness.model.record import Point
+from harness.run.locate import Watch, locate
+from harness.run.stage import Stage
+
+
+def firmware(stage: Stage) -> None:
+    """Firmware, then the EFI agent, up to the start of the first kernel.
+
+    Raises:
+        EndedError: it did not come so far.
+    """
+    timeout_s = stage.plan.budgets.firmware_s
+    stage.wait("ready", timeout_s)
+    stage.nudge(b"G", "go", timeout_s)
+    stage.wait("handoff", timeout_s)
+    memory = stage.machine.memory
+    with memory.stopped():
+        frames = [item.data for item in stage.machine.feed.since() if isinstance(item.data, Frame)]
+        for found in locate(stage.plan, frames, memory.read):
+            if isinstance(found, Watch):
+                stage.watches.append(found)
+            else:
+                stage.recorder.note(found)
+        stage.sample(Point.HANDOFF)
+    stage.nudge(b"S", "start", timeout_s)
+
+
+def up(stage: Stage, epoch: EpochPlan) -> None:
+    """The kernel of ``epoch`` has booted and its guest agent reported.
+
+    Raises:
+        EndedError: it did not come so far.
+    """
+    budgets = stage.plan.budgets
+    stage.wait("hello", budgets.boot_s if epoch.number == 1 else budgets.kexec_s)
+    stage.wait("up", budgets.reply_s)
+    stage.sample(Point.UP)
