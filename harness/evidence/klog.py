@@ -71,7 +71,10 @@ def _lines(data: bytes) -> Iterator[Line]:
         if number > 1 and offset == len(data) and not raw:
             return
         behind = _BEHIND.search(raw)
-        if behind is not None and _STAMP.match(_text(raw)) is None:
+        if behind is not None and not _text(raw[: behind.start()]):
+            # Escapes only, which firmware has printed: the message begins behind them.
+            yield _line(number, offset + behind.start(), raw[behind.start() :])
+        elif behind is not None and _STAMP.match(_text(raw)) is None:
             yield _line(number, offset, raw[: behind.start()])
             yield _line(number, offset + behind.start(), raw[behind.start() :])
         else:

@@ -190,8 +190,6 @@ def test_firmware_and_stub_have_no_timestamp(text: str, title: str, severity: Se
         "Kernel command line: console=ttyS0 panic=-1 kasan.fault=panic oops=panic",
         "systemd[1]: Kernel panic - not syncing: only talked about",
         "~ # echo 'Kernel panic - not syncing: test'",
-        "WARNING: Failed to connect to lvmetad. Falling back to device scanning.",
-        "WARNING: Running pip as the root user can result in broken permissions",
         "agent: BUG: unable to handle page fault for address: 0",
         "rcu: RCU_CPU_STALL_TIMEOUT set",
         "watchdog: Delayed init of the lockup detector failed: -19",
@@ -217,6 +215,105 @@ def test_lines_that_are_no_crash(text: str, stamp: bool):
 def test_a_programs_bug_line_needs_the_kernels_timestamp():
     assert found("BUG: this program is confused", stamp=False) == ()
     assert len(found("BUG: this kernel is confused")) == 1
+
+
+def test_a_programs_warning_needs_the_kernels_timestamp_too():
+    text = "WARNING: Running pip as the root user can result in broken permissions"
+    assert found(text, stamp=False) == ()
+    (only,) = found("WARNING: the clock runs backwards by 4096 ns")
+    assert (only.title, only.severity) == ("WARNING: the clock runs backwards by NUM ns", WARNING)
+
+
+def test_a_drivers_warning_has_its_device_in_front():
+    (only,) = found("usb 5-1: WARNING: firmware is older than 3", stamp=False)
+    assert only.title == "WARNING: firmware is older than NUM"
+    assert found("make 4.3: WARNING - nothing to do", stamp=False) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WARNING: the mand mount option is being deprecated and",
+        "WARNING: fbcon: Driver 'drmfb' missed to adjust virtual screen size (0x0 vs. 64x16)",
+        "WARNING: `dhclient' uses wireless extensions which will stop working for Wi-Fi 7 hardware",
+        "WARNING: 'bootconfig' found on the kernel command line but CONFIG_BOOT_CONFIG is not set.",
+        "WARNING: polling idle and HT enabled, performance may degrade",
+    ],
+)
+def test_remarks_that_nothing_went_wrong_behind(text: str):
+    assert found(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "severity"),
+    [
+        # arch/x86/kernel/kexec-bzimage64.c, kernel/kexec_file.c, arch/x86/kernel/crash.c
+        ("kexec-bzImage64: Loading purgatory failed", "kexec: Loading purgatory failed", WARNING),
+        (
+            "kexec-bzImage64: bzImage cannot handle 5-level paging mode.",
+            "kexec: bzImage cannot handle 5-level paging mode.",
+            WARNING,
+        ),
+        ("kexec: Undefined symbol: purgatory_start", "kexec: Undefined symbol: purgatory_start", WARNING),
+        ("kexec: mapping elfcorehdr segment failed", "kexec: mapping elfcorehdr segment failed", WARNING),
+        # kernel/crash_reserve.c
+        (
+            "cannot allocate crashkernel low memory (size:0x10000000).",
+            "kdump: no memory was reserved for the crash kernel",
+            WARNING,
+        ),
+        # fs/proc/vmcore.c
+        ("Kdump: vmcore not initialized", "kdump: vmcore not initialized", OOPS),
+        ("Warning: Core image elf header not found", "kdump: Core image elf header not found", OOPS),
+    ],
+)
+def test_kexec_and_kdump(text: str, title: str, severity: Severity):
+    (only,) = found(text)
+    assert (only.title, only.severity) == (title, severity)
+
+
+@pytest.mark.parametrize(
+    "text", ["kexec-bzImage64: Loaded purgatory at 0x9d000", "kexec-bzImage64: Final command line is: x"]
+)
+def test_what_kexec_says_of_its_segments(text: str):
+    assert found(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("texts", "title"),
+    [
+        # arch/x86/kernel/traps.c, with its pr_fmt, in 5.10, 6.1 and 6.12
+        (["traps: PANIC: double fault, error_code: 0x0", RIP], "PANIC: double fault in efi_memmap_insert"),
+        # kernel/panic.c, check_panic_on_warn()
+        (["Kernel panic - not syncing: kernel: panic_on_warn set ..."], "kernel panic: panic_on_warn set"),
+        # arch/arm64/mm/fault.c, die_kernel_fault()
+        (
+            [
+                "Unable to handle kernel write to read-only memory at virtual address ffff800080000000",
+                "pc : one+0x1/0x2",
+            ],
+            "BUG: unable to handle kernel paging request in one",
+        ),
+        # kernel/workqueue.c in 6.12, not in 6.1
+        (
+            ["BUG: workqueue leaked atomic, lock or RCU: kworker/u4:2[45]", "     last function: efi_call_rts"],
+            "BUG: workqueue leaked atomic, lock or RCU in efi_call_rts",
+        ),
+    ],
+)
+def test_wordings_of_later_kernels(texts: list[str], title: str):
+    assert found(*texts)[0].title == title
+
+
+def test_an_early_exception_has_no_timestamp():
+    lines = [
+        "PANIC: early exception 0x0e IP 10:ffffffff82d4e304 error 2 cr2 0xffffffffff281000",
+        f"[    0.000000] {RIP}",
+    ]
+    crashes = crash.find(klog.lines("\n".join(lines).encode()))
+    assert [(item.title, item.severity) for item in crashes] == [
+        ("PANIC: early exception 0x0e in efi_memmap_insert", PANIC)
+    ]
 
 
 def test_one_report_gives_its_lines_in_order():

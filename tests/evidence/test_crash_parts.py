@@ -1,11 +1,14 @@
 """The parts of harness.evidence.crash: search, messages, backtraces, generic functions, titles."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.evidence import crash
+from harness.evidence import crash, klog
 from harness.evidence.crash import guilty, messages, parser, scan, skip, titles, trace
+from harness.evidence.symbols import symbol_table
 
 NEEDLES = scan.Needles.of(parser.FORMATS)
 
@@ -130,3 +133,146 @@ def test_no_bytes_are_an_error(noise: bytes, marker: bytes):
     data = noise + b"\n[    1.000000] " + marker + noise
     report = crash.first(data)
     assert report is None or 0 <= report.start < report.end <= len(data)
+
+
+TRACE = """\
+[    0.000000] Linux version 6.1.0 (x) #1
+[    1.000000] WARNING: CPU: 0 PID: 1 at drivers/a.c:1 one+0x10/0x20 [mod]
+[    1.000100] RIP: 0010:one+0x10/0x20 [mod]
+[    1.000200] Call Trace:
+[    1.000300]  <TASK>
+[    1.000400]  ? doubtful+0x1/0x2
+[    1.000500]  two.isra.0+0x11/0x22
+[    1.000600]  entry_SYSCALL_64_after_hwframe+0x4b/0xb5
+[    1.000700] RIP: 0033:0x47b7a0
+[    1.000800]  behind+0x1/0x2
+[    1.000900] ---[ end trace 0000000000000000 ]---
+"""
+
+
+def test_a_backtrace_as_data():
+    report = crash.first(TRACE.encode())
+    assert report is not None
+    assert report.backtrace == (
+        crash.Frame("one", 0x10, 0x20, "mod"),
+        crash.Frame("two.isra.0", 0x11, 0x22),
+        crash.Frame("entry_SYSCALL_64_after_hwframe", 0x4B, 0xB5),
+    )
+    assert [frame.text for frame in report.backtrace][:2] == ["one+0x10/0x20 [mod]", "two.isra.0+0x11/0x22"]
+    assert (report.line, report.epoch) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "epoch"),
+    [
+        ("", 0),
+        ("Booting from ROM..\x1bc\x1b[2J[    0.000000] Linux version 6.1.0\n", 1),
+        ("Linux version 6.1.0\r\n<5>[    0.000000][    T0] Linux version 6.1.0\r\n", 2),
+        ("the image has Linux version 6.1.0\nEFI stub: Linux version 6.1.0\n", 0),
+    ],
+)
+def test_kernels_before_a_report_are_counted(before: str, epoch: int):
+    log = before.encode() + TRACE.partition("\n")[2].encode()
+    report = crash.first(log)
+    assert report is not None
+    assert report.epoch == epoch
+    assert report.line == before.count("\n") + 1
+
+
+def test_every_crash_of_a_log_once():
+    log = (TRACE * 3).encode()
+    reports = list(crash.every(log))
+    assert [(report.line, report.epoch) for report in reports] == [(2, 1), (13, 2), (24, 3)]
+    assert all(one.end <= other.start for one, other in itertools.pairwise(reports))
+    assert list(crash.every(b"[    1.000000] fine\n")) == []
+    assert len(list(crash.every(TRACE.encode() * 150))) == 100
+
+
+def test_two_crashes_in_one_line_are_both_found():
+    log = b"[    1.000000] BUG: Bad rss-counter state mm:1 [    1.000001] BUG: Bad page cache in process x\n"
+    assert next(crash.every(log)).title == "BUG: Bad rss-counter state"
+    assert crash.first(log, log.index(b"[    1.000001]")) is not None
+
+
+def test_symbols_of_a_moved_kernel_and_of_the_running_one():
+    base = 0xFFFFFFFF81000000
+    table = symbol_table([(base, "T", "_text"), (base + 0x40, "t", "poll"), (base + 0x80, "T", "_etext")])
+    lines = ["BUG: kernel NULL pointer dereference, address: 0", "RIP: 0010:0xffffffff81600044", "Call Trace:"]
+    lines += [" ? 0xffffffff81600042", " 0xffffffff81600080", " 0xffffffffc0000000"]
+    lines += [
+        "Kernel Offset: 0x600000 from 0xffffffff81000000 (relocation range: 0xffffffff80000000-0xffffffffbfffffff)"
+    ]
+    log = "".join(f"[    1.000000] {line}\n" for line in lines).encode()
+    for symbols in (table, table.shifted(0x600000)):
+        report = crash.first(log, table=symbols)
+        assert report is not None
+        assert report.frame == "poll"
+        assert [frame.text for frame in report.backtrace] == ["poll+0x4/0x40", "poll+0x40/0x40", "0xffffffffc0000000"]
+
+
+REBOOT = b"""\
+[  100.000000] audit: type=1400
+SeaBIOS (version 1.16)
+early console in extract_kernel
+Decompressing Linux... Parsing ELF... done.
+Booting the kernel.
+[    0.000000] Linux version 6.1.0
+"""
+
+
+def test_a_kernel_that_begins_where_another_had_not_ended():
+    report = crash.first(REBOOT)
+    assert report is not None
+    assert (report.title, report.line) == ("unexpected kernel reboot", 5)
+    assert crash.find(klog.lines(REBOOT)) == ()
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        b"",
+        b"[  100.100000] kexec_core: Starting new kernel\n",
+        b"[  100.100000] reboot: Restarting system\n",
+        b"[  100.100000] sysrq: Resetting\n",
+    ],
+)
+def test_a_kernel_that_begins_as_it_should(last: bytes):
+    head, _, tail = REBOOT.partition(b"\n")
+    assert crash.first((head + b"\n" + last if last else b"") + tail) is None
+
+
+def test_what_stands_behind_firmware_is_doubtful():
+    lines = [
+        "BUG: unable to handle page fault for address: 0000000017210000",
+        "RIP: 0010:0xfffffffeff255bb0",
+        "Call Trace:",
+    ]
+    lines += [
+        " <TASK>",
+        " ? __efi_call+0x25/0x30",
+        " ? efi_call_rts+0x4a5/0x680",
+        " </TASK>",
+        "RIP: 0010:0xfffffffeff255bb0",
+    ]
+    lines += [
+        "---[ end trace 0000000000000000 ]---",
+        "BUG: kernel NULL pointer dereference, address: 8",
+        "RIP: 0010:other+0x1/0x2",
+    ]
+    one, other = crash.every("".join(f"[    1.000000] {line}\n" for line in lines).encode())
+    assert one.title == "BUG: unable to handle kernel paging request in firmware"
+    assert [frame.text for frame in one.backtrace] == [
+        "firmware 0xfffffffeff255bb0",
+        "? __efi_call+0x25/0x30",
+        "? efi_call_rts+0x4a5/0x680",
+    ]
+    assert [frame.certain for frame in one.backtrace] == [True, False, False]
+    assert other.title == "BUG: unable to handle kernel NULL pointer dereference in other"
+
+
+@pytest.mark.parametrize(
+    "address", ["0xffffffffa0001234", "0xfffffffe00000000", "0xffffffef00000000", "0x0", "0x000000003f5ec0b0"]
+)
+def test_addresses_of_firmware_and_others(address: str):
+    found = trace.item(f"RIP: 0010:{address}")
+    assert (found is not None and found.function == "firmware") == address.startswith(("0xfffffffe", "0xffffffef"))

@@ -1,7 +1,8 @@
 """Crashes on a console: tables of formats and one walk over the lines.
 
 ``find`` gives every line of a console that says that something broke; ``first`` gives the first crash of a log as one
-report, from its first byte to its last. Titles follow syzkaller's wording, which kernel people know.
+report, from its first byte to its last, and ``every`` all of them. Titles follow syzkaller's wording, which kernel
+people know.
 
 To add a format, add a row to one of the tables ``formats_*.py``; see docs/crash-formats.md. A row's pattern is matched
 at the beginning of a message (behind printk's timestamp), so a line that merely mentions a crash, from a program or in
@@ -16,11 +17,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.evidence.crash import messages, parser
-from harness.evidence.crash.report import first
-from harness.evidence.crash.values import Crash, Kind, Report, Severity
+from harness.evidence.crash.backtrace import backtrace
+from harness.evidence.crash.report import every, first
+from harness.evidence.crash.values import Crash, Frame, Kind, Report, Severity
 from harness.evidence.klog import Line
 
-__all__ = ["Crash", "Kind", "Report", "Severity", "find", "first"]
+__all__ = ["Crash", "Frame", "Kind", "Report", "Severity", "every", "find", "first"]
+
+_NEAR = 120
+"""So many messages behind a report's first line its backtrace may begin and end: registers, modules, two stacks."""
 
 
 def find(log: Iterable[Line]) -> tuple[Crash, ...]:
@@ -32,6 +37,8 @@ def find(log: Iterable[Line]) -> tuple[Crash, ...]:
         if matched is None:
             continue
         row, match = matched
+        if row.kind is Kind.REBOOT:  # a run knows by itself which kernel begins when
+            continue
         rest = parser.rest_of(everything, index, row)
         guilt = parser.blame_for(everything, index, row)
         title = parser.title(row, match, rest, guilt, missing="")
@@ -44,6 +51,7 @@ def find(log: Iterable[Line]) -> tuple[Crash, ...]:
                 row.kind,
                 message.start,
                 parser.named(row, match, guilt, strict=False),
+                backtrace(rest[:_NEAR]),
             )
         )
     return tuple(found)

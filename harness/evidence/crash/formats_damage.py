@@ -102,6 +102,14 @@ PANICS: tuple[Format, ...] = (
         "kernel panic: System is deadlocked on memory",
         _P,
     ),
+    # kernel/panic.c, check_panic_on_warn(): the origin (kernel, KASAN, UBSAN ...) stands in front in 5.10, 6.1 and 6.12
+    row(
+        Kind.PANIC,
+        "panic",
+        r"Kernel panic - not syncing: (?:\w+: )?(?P<what>panic_on_warn set)",
+        "kernel panic: {what}",
+        _P,
+    ),
     row(
         Kind.PANIC,
         "panic",

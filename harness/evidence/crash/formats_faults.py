@@ -100,7 +100,16 @@ SANITIZERS: tuple[Format, ...] = (
 
 FAULTS: tuple[Format, ...] = (
     # arch/x86/kernel/traps.c, doublefault_32.c
-    row(Kind.DOUBLE_FAULT, "PANIC:", r"PANIC: double fault", "PANIC: double fault{where}", _P, Where.TRACE),
+    row(Kind.DOUBLE_FAULT, "PANIC:", r"(?:traps: )?PANIC: double fault", "PANIC: double fault{where}", _P, Where.TRACE),
+    # arch/x86/mm/extable.c, early_fixup_exception(): by early_printk, so only with earlyprintk= and without a timestamp
+    row(
+        Kind.FAULT,
+        "PANIC:",
+        r"PANIC: early exception (?P<vector>0x[0-9a-f]{2}) (?:IP|rip) ",
+        "PANIC: early exception {vector}{where}",
+        _P,
+        Where.TRACE,
+    ),
     # arch/x86/kernel/traps.c, handle_stack_overflow(); newer kernels name the stack: TASK, NMI, #DF
     row(
         Kind.FAULT,
@@ -140,8 +149,8 @@ FAULTS: tuple[Format, ...] = (
     row(
         Kind.FAULT,
         "nable to handle",
-        r"(?:BUG: )?[Uu]nable to handle (?:page fault for address|kernel (?:paging request|\w+ \w+ \w+ memory|access)"
-        r"|unknown paging fault)",
+        r"(?:BUG: )?[Uu]nable to handle (?:page fault for address|unknown paging fault"
+        r"|kernel (?:paging request|\w+ \w+ [\w-]+ memory|(?:data )?access))",
         "BUG: unable to handle kernel paging request{where}",
         _O,
         Where.TRACE,
@@ -206,8 +215,15 @@ FAULTS: tuple[Format, ...] = (
     # arch/arm64/kernel/traps.c, arch/arm/kernel/traps.c
     row(Kind.FAULT, " [#", r"Internal error: .*\[#\d+\]", "Internal error{where}", _O, Where.TRACE),
     row(
-        Kind.FAULT, "Unhandled fault:", r"Unhandled fault: .*", "Unhandled fault{where}", _O, Where.TRACE, stamped=True
+        Kind.FAULT,
+        "Unhandled ",
+        r"(?P<what>Unhandled (?:fault|prefetch abort)): ",
+        "{what}{where}",
+        _O,
+        Where.TRACE,
+        stamped=True,
     ),
+    row(Kind.FAULT, "Alignment trap:", r"Alignment trap: ", "Alignment trap{where}", _O, Where.TRACE, stamped=True),
     row(
         Kind.FAULT,
         " [#",

@@ -20,6 +20,7 @@ LOCKDEP: tuple[Format, ...] = (
         "possible deadlock{where}",
         _W,
         Where.DEPENDENCY,
+        unnamed="{said}",
     ),
     row(
         Kind.LOCKDEP,
@@ -28,6 +29,7 @@ LOCKDEP: tuple[Format, ...] = (
         "possible deadlock{where}",
         _W,
         Where.LOCK,
+        unnamed="{said}",
     ),
     row(
         Kind.LOCKDEP,
@@ -36,6 +38,7 @@ LOCKDEP: tuple[Format, ...] = (
         "inconsistent lock state{where}",
         _W,
         Where.LOCK,
+        unnamed="{said}",
     ),
     row(
         Kind.LOCKDEP,
@@ -101,6 +104,7 @@ LOCKDEP: tuple[Format, ...] = (
         _W,
         Where.TRACE,
         skip=r"rcu",
+        unnamed="{said}",
     ),
     row(
         Kind.RCU,
@@ -109,6 +113,7 @@ LOCKDEP: tuple[Format, ...] = (
         "INFO: suspicious RCU usage{where}",
         _W,
         Where.TRACE,
+        unnamed="{said}",
     ),
     # kernel/locking/spinlock_debug.c
     row(
@@ -140,6 +145,14 @@ LOCKDEP: tuple[Format, ...] = (
         skip=r"resched|^_?lock_sock",
         alone="BUG: sleeping function called from invalid context in {file}",
     ),
+    row(
+        Kind.ATOMIC,
+        "BUG",
+        r"BUG: assuming (?P<what>\w[\w ]*) context at ",
+        "BUG: assuming {what} context{where}",
+        _W,
+        Where.TRACE,
+    ),
 )
 
 HANGS: tuple[Format, ...] = (
@@ -164,7 +177,7 @@ HANGS: tuple[Format, ...] = (
     row(
         Kind.ATOMIC,
         "BUG",
-        r"BUG: workqueue leaked (?P<what>(?:lock or )?atomic|lock[^:]*):",
+        r"BUG: workqueue leaked (?P<what>[^:]+):",
         "BUG: workqueue leaked {what}{where}",
         _O,
         Where.WORK,
@@ -210,6 +223,12 @@ HANGS: tuple[Format, ...] = (
 # kernel/panic.c, __warn(): until 6.18, and the other way round since 6.19 (28ea295f941e).
 # 7.0 or so puts the condition in front, in brackets.
 _WARNING = r"WARNING: (?:\[.*\] )?(?:CPU: \d+ PID: \d+ (?:Comm: .* )?at )?"
+# Words behind WARNING: that tell of a setting, a build or the machine, and of nothing that went wrong.
+_REMARKS = (
+    r"(?i:.*deprecated|.*screen: Driver|fbcon: Driver|\S+ uses wireless extensions|workqueue cpumask|polling idle"
+    r"|kernel not compiled|'bootconfig' found|CPU does not support|BIOS bug: CPU MTRR|.*mitigation|Unprivileged eBPF"
+    r"|Spectre)"
+)
 _LIBRARY = (
     # (source file and perhaps function, title, functions of the library)
     (r"lib/debugobjects\.c", "WARNING: ODEBUG bug{where}", r"^__?debug_|timer|free$|call_rcu|vunmap|_work$"),
@@ -284,5 +303,21 @@ WARNINGS: tuple[Format, ...] = (
         "WARNING: {what}",
         _W,
         stamped=True,
+    ),
+    # Any other that the kernel itself prints, or a driver with its device in front; healthy kernels print some
+    row(
+        Kind.WARNING,
+        "WARNING:",
+        rf"WARNING: (?!{_REMARKS})(?P<what>[A-Za-z'`].*)",
+        "WARNING: {what}",
+        _W,
+        stamped=True,
+    ),
+    row(
+        Kind.WARNING,
+        "WARNING:",
+        r"[a-z][\w-]* \d[\w.:-]*: WARNING: (?P<what>[A-Za-z].*)",
+        "WARNING: {what}",
+        _W,
     ),
 )

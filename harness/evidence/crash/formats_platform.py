@@ -66,6 +66,14 @@ PLATFORM: tuple[Format, ...] = (
     row(Kind.STUB, "EFI stub: E", r"EFI stub: ERROR: (?P<what>.*)", "EFI stub: {what}", _O),
     row(Kind.STUB, "-- System halted", r"(?P<what>\S.*?)\s*-- System halted", "boot: {what}", _P),
     row(Kind.STUB, "-- System halted", r"\s*-- System halted", "boot: system halted", _P),
+    # The same, behind a kernel that did not end: only so it is a crash (report.py, _is_unexpected())
+    row(
+        Kind.REBOOT,
+        "Booting the kernel",
+        r"(?:.*\bdone\.)?\s*Booting the kernel\b",
+        "unexpected kernel reboot",
+        _P,
+    ),
     # kexec-tools, purgatory/purgatory.c
     row(
         Kind.PURGATORY,
@@ -74,12 +82,24 @@ PLATFORM: tuple[Format, ...] = (
         "kexec: purgatory found other bytes than were loaded",
         _P,
     ),
-    # kernel/kexec_file.c, kernel/kexec_core.c, kernel/crash_core.c, arch/x86/kernel/machine_kexec_64.c
+    # kernel/kexec_file.c, kernel/kexec_core.c, arch/x86/kernel/machine_kexec_64.c and crash.c
     row(
         Kind.KEXEC,
         "kexec",
-        r"(?:kexec_(?:core|file): |kexec: )(?P<what>(?:Could not|Failed to|Cannot|failed to|Overwriting|Invalid|Unable)"
-        r"\s.*|\w+ segment .* failed.*)",
+        r"(?:kexec_(?:core|file): |kexec: )(?P<what>(?:Could not|Failed to|Cannot|failed to|Overwriting|Invalid|Unable"
+        r"|Undefined symbol|Unknown rela|Overflow in relocation|unable to|mapping elfcorehdr|number of Phdrs)"
+        r"\b.*|\w+ segment .* failed.*)",
+        "kexec: {what}",
+        _W,
+        stamped=True,
+    ),
+    # arch/x86/kernel/kexec-bzimage64.c; what it says of segments begins with "Loaded", and is no error
+    row(
+        Kind.KEXEC,
+        "kexec",
+        r"kexec-bzImage64: (?P<what>(?:File is too short|No x86 boot|Must be at least|Not a bzImage|zImage not"
+        r"|XLF_CAN_BE_LOADED|bzImage (?:cannot|truncated)|Kernel command line too|Loading purgatory failed|Could not"
+        r"|Appending elfcorehdr).*)",
         "kexec: {what}",
         _W,
         stamped=True,
@@ -100,12 +120,21 @@ PLATFORM: tuple[Format, ...] = (
         _W,
         stamped=True,
     ),
+    # fs/proc/vmcore.c: a capture kernel that cannot read the crashed kernel's memory
+    row(
+        Kind.KEXEC,
+        ("Kdump: vmcore", "Core image elf header"),
+        r"(?:Kdump|Warning): (?P<what>vmcore not initialized|Core image elf header .*)",
+        "kdump: {what}",
+        _O,
+        stamped=True,
+    ),
     # Xen: xen/common/domain.c, xen/arch/x86/traps.c, xen/drivers/char/console.c, panic()
     row(Kind.XEN, "(XEN)", r"\(XEN\) (?:\[[^\]]*\] )?Panic on CPU \d+:", "Xen: panic", _P),
     row(
         Kind.XEN,
         "(XEN)",
-        r"\(XEN\) (?:\[[^\]]*\] )?Hardware Dom0 (?P<what>crashed|halted|shutdown)",
+        r"\(XEN\) (?:\[[^\]]*\] )?Hardware Dom\d+ (?P<what>crashed|halted|shutdown)",
         "Xen: dom0 {what}",
         _P,
     ),

@@ -53,6 +53,8 @@ def title(row: Format, matched: re.Match[str], rest: Sequence[Message], guilt: B
     given = given_function(matched)
     if not guilt.traced and row.alone and not missing:
         return row.alone.format(**groups)
+    if missing and not function and row.unnamed:
+        return row.unnamed.format(said=matched[0].removeprefix("[ "), **groups)
     where = f" in {function}" if function else (f" in {missing}" if missing and row.where is not Where.NOWHERE else "")
     access = next((found["access"] for message in rest[:8] if (found := _ACCESS.match(message.text))), "")
     return row.title.format(where=where, access=f" {access}" if access else "", function=given, **groups)
@@ -97,13 +99,17 @@ def rest_of(messages: Sequence[Message], index: int, row: Format, *, anyone: boo
         rest = [message for message in rest if message.context in (first.context, "")]
     matched = row.pattern.match(first.text)
     given = given_function(matched) if matched else ""
+    ends = next((n for n, item in enumerate(rest) if _END.match(item.text)), len(rest))
+    other = next((n for n, item in enumerate(rest[ends:], ends) if match(item)), None)
     if not first.context or _speaks_for_itself(row, given):
         # Two reports at once: the second's backtrace is not this one's. Where printk says who speaks, it may well be.
-        other = next((n for n, item in enumerate(rest) if (found := match(item)) and is_strange(row, found[0])), None)
-        rest = rest[:other]
+        within = enumerate(rest[: ends if other is None else other])
+        other = next((n for n, item in within if (found := match(item)) and is_strange(row, found[0])), other)
+    rest = rest[:other]
     return list(rest)
 
 
+_END = re.compile(r"-+\[ end trace ")
 _ALWAYS = frozenset({Kind.PANIC, Kind.DOUBLE_FAULT, Kind.XEN, Kind.FIRMWARE, Kind.LEAK})
 _CONSEQUENCES: Mapping[Kind, frozenset[Kind]] = {
     # BUG() is an invalid opcode on x86, and list debugging and usercopy end in a BUG or a WARNING.

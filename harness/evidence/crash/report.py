@@ -1,36 +1,75 @@
-"""The first crash of a log as one report: its title, its bounds, and whether it can be trusted."""
+"""A crash of a log as one report: its title, its bounds, its backtrace, and whether it can be trusted."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from harness.evidence.crash import parser, scan
+from harness.evidence.crash.backtrace import backtrace, moved, named
 from harness.evidence.crash.guilty import Where
 from harness.evidence.crash.messages import Message, from_bytes
 from harness.evidence.crash.table import Format
 from harness.evidence.crash.values import Kind, Report, Severity
+from harness.evidence.symbols import SymbolTable
 
 _WINDOW_BYTES = 1 << 18
 """The longest report that is looked at; lockdep's with all locks of all tasks are about half of it."""
 _NEEDLES = scan.Needles.of(parser.FORMATS)
 
 
-def first(data: bytes, start: int = 0) -> Report | None:
-    """The first crash in ``data[start:]``, or None. ``start`` is the beginning of a line; offsets count from 0."""
-    for line in scan.candidates(data, _NEEDLES, start):
+MAX_REPORTS = 100
+"""A kernel that warns without end gives no more."""
+_BANNER = b"Linux version "
+_BEFORE_BANNER = re.compile(rb"(?:.*\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? |(?:\x1b\S*|[\s<>\d])*)")
+
+
+def first(data: bytes, start: int = 0, *, table: SymbolTable | None = None) -> Report | None:
+    """The first crash in ``data[start:]``, or None. Offsets count from the beginning of ``data``.
+
+    ``table`` gives names to the addresses of a kernel that prints no names. KASLR is allowed for when the report says
+    how far it moved the kernel.
+    """
+    begin = data.rfind(b"\n", 0, start) + 1
+    for line in scan.candidates(data, _NEEDLES, begin):
         stop = data.find(b"\n", line)
         stop = len(data) if stop < 0 else stop + 1
         for message in from_bytes(data, line, stop):
-            if parser.match(message) is not None:
-                return _report(data, message)
+            matched = parser.match(message) if message.start >= start else None
+            if matched is not None and (matched[0].kind is not Kind.REBOOT or _is_unexpected(data, message.start)):
+                return _report(data, message, table)
     return None
 
 
-def _report(data: bytes, begin: Message) -> Report:
+_LATELY_BYTES = 1 << 14
+_RUNNING = re.compile(rb"^(?:<\d>)?\[ *\d+\.\d{6}\]", re.M)
+_MEANT = re.compile(rb"Starting new kernel|reboot: |Restarting system|sysrq: |Kernel panic|Rebooting in ")
+
+
+def _is_unexpected(data: bytes, at: int) -> bool:
+    """Did a kernel run shortly before, that did not say that it would restart, panic or start another one?"""
+    before = data[max(0, at - _LATELY_BYTES) : at]
+    return _RUNNING.search(before) is not None and _MEANT.search(before) is None
+
+
+def every(data: bytes, *, table: SymbolTable | None = None) -> Iterator[Report]:
+    """All crashes of a log in their order, MAX_REPORTS at most. One begins behind the end of the one before."""
+    start = 0
+    for _ in range(MAX_REPORTS):
+        report = first(data, start, table=table)
+        if report is None:
+            return
+        yield report
+        start = report.end
+
+
+def _report(data: bytes, begin: Message, table: SymbolTable | None) -> Report:
     line = data.rfind(b"\n", 0, begin.start) + 1
-    window = from_bytes(data, line, min(len(data), line + _WINDOW_BYTES))
-    messages = [message for message in window if message.start >= begin.start]
+    stop = min(len(data), line + _WINDOW_BYTES)
+    messages = [message for message in from_bytes(data, line, stop) if message.start >= begin.start]
+    if table is not None:
+        here = moved(table, data, line, stop)
+        messages = [named(message, here) for message in messages]
     matched = parser.match(begin)
     if matched is None:  # pragma: no cover - the caller matched it
         raise ValueError("the report does not begin with a crash")
@@ -40,19 +79,30 @@ def _report(data: bytes, begin: Message) -> Report:
     title = parser.title(row, match, rest, guilt, missing="corrupted")
     function = parser.named(row, match, guilt, strict=True)
     last, severity = _extent(messages, row)
+    end = messages[last].end
     return Report(
         title=title,
         kind=row.kind,
         severity=severity,
         start=begin.start,
-        end=messages[last].end,
+        end=end,
         frame=function or None,
         frames=guilt.frames,
-        corrupted=_corrupted(
-            row, messages[: last + 1], function, dropped=_DROPPED.search(data, line, messages[last].end) is not None
-        ),
+        corrupted=_corrupted(row, messages[: last + 1], function, dropped=_DROPPED.search(data, line, end) is not None),
         signature=parser.signature(row, title, guilt.frames),
+        line=data.count(b"\n", 0, begin.start) + 1,
+        epoch=_kernels(data, begin.start),
+        backtrace=backtrace(message for message in rest if message.start < end),
     )
+
+
+def _kernels(data: bytes, end: int) -> int:
+    """How many banners of a kernel stand before ``end``, each at the beginning of a message."""
+    count, at = 0, data.find(_BANNER, 0, end)
+    while at >= 0:
+        count += _BEFORE_BANNER.fullmatch(data, data.rfind(b"\n", 0, at) + 1, at) is not None
+        at = data.find(_BANNER, at + 1, end)
+    return count
 
 
 # What a report is made of; other lines may stand between them.

@@ -27,7 +27,7 @@ GENERIC: tuple[Generic, ...] = (
             r"dump_stack|^show_(?:stack|regs|trace)|^dump_(?:backtrace|page)|^unwind_backtrace|^walk_stackframe",
             r"^print_(?:address|report|bad|usage|circular|deadlock|irq|unlock|lock|freed|trailer|page|other|cpu)",
             r"^(?:stack_trace_save|save_stack|arch_stack_walk)|^spin_(?:dump|bug)|^rwlock_bug|^bad_page$",
-            r"printk|^_?dev_(?:info|notice|warn|err|alert|crit|emerg|printk)$",
+            r"printk|^_?(?:net)?dev_(?:info|notice|warn|err|alert|crit|emerg|printk)$",
             r"^slab_(?:bug|err|fix)|^object_err|^check_bytes_and_report",
             r"^(?:nmi|rcu|sched)_(?:trigger_cpumask|dump_cpu|show_task|cpu_backtrace)|^arch_trigger_cpumask",
         ),
@@ -37,7 +37,7 @@ GENERIC: tuple[Generic, ...] = (
         (
             r"lockdep|lock_(?:acquire|release|acquired|contended|downgrade|is_held|class)|^check_(?:noncircular|prev|usage"
             r"|chain|deadlock|irq_usage|preemption|wait_context)|^mark_(?:lock|held)|^validate_chain|^assign_lock_key"
-            r"|reacquire_held|^debug_(?:check_no_locks|spin|rwlock|mutex|rt_mutex)|^seqcount_lockdep",
+            r"|reacquire_held|^debug_(?:check_no_locks|spin|rwlock|mutex|rt_mutex)|^seqcount_lockdep|^debug_locks_off",
         ),
     ),
     Generic(
@@ -67,7 +67,7 @@ GENERIC: tuple[Generic, ...] = (
         (
             r"mem(?:cpy|set|move|cmp|chr)|str(?:n|l|s|r|case|ncase)?(?:cpy|cmp|len|str|chr|cat|nlen)|strscpy|strnlen",
             r"copy_(?:to|from)_user|copy_user|(?:get|put)_user|might_(?:fault|sleep|resched)|^copy(?:in|out)|copy_(?:to|from|page)_(?:to_|from_)?iter",
-            r"^(?:string|pointer|number)(?:_nocheck)?$|^string_|snprintf|scnprintf|^vsprintf$|^k?v?asprintf",
+            r"^(?:string|pointer|number)(?:_nocheck)?$|^string_|snprintf|scnprintf|^v?sprintf$|hex_dump|^k?v?asprintf",
             r"^crc(?:16|32|32c)(?:_|$)|^(?:crypto|aes|aesti|aesni|xts)_\w*crypt",
         ),
     ),
@@ -94,7 +94,7 @@ GENERIC: tuple[Generic, ...] = (
         (
             r"^_*rb_(?:erase|insert|next|prev|first|last|link|replace)",
             r"atomic(?:64|_long)?_(?:dec|inc|read|set|add|sub|or|and|xor|fetch|xchg|cmpxchg|try|andnot)|refcount_",
-            r"list_(?:add|del|move|replace|splice)|^_?compound_head|^(?:arch_|_)*(?:test|set|clear|change)(?:_and_\w+)?_bit",
+            r"^kref_|^seqprop_|list_(?:add|del|move|replace|splice)|^_?compound_head|^(?:arch_|_)*(?:test|set|clear|change)(?:_and_\w+)?_bit",
             r"^_?dput$|^(?:fast|retain|lockref_put)_d(?:put|entry)|^iput$",
         ),
     ),

@@ -32,6 +32,9 @@ class Format:
     """Only with printk's timestamp: a program's output could match too."""
     alone: str = ""
     """The title when there is no backtrace at all; empty: the same title."""
+    unnamed: str = ""
+    """The title of a report that should name a function and does not, ``{said}`` for its first line; empty: the title
+    with `` in corrupted``."""
 
 
 def row(  # noqa: PLR0917 - the columns of a table, in their order
@@ -46,10 +49,11 @@ def row(  # noqa: PLR0917 - the columns of a table, in their order
     skip: str = "",
     stamped: bool = False,
     alone: str = "",
+    unnamed: str = "",
 ) -> Format:
     """A row of a table; ``pattern`` is compiled."""
     markers = (markers,) if isinstance(markers, str) else markers
-    return Format(kind, markers, re.compile(pattern), title, severity, where, skip, stamped, alone)
+    return Format(kind, markers, re.compile(pattern), title, severity, where, skip, stamped, alone, unnamed)
 
 
 FUNCTION = r"(?P<function>[A-Za-z_][\w.]*)(?:\+0x[0-9a-f]+)?(?:/0x[0-9a-f]+)?"

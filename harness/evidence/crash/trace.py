@@ -61,12 +61,13 @@ _KERNEL_SEGMENTS = ("0010:", "0060:", "0008:", "e030:", "")
 def items(messages: Iterable[Message]) -> Iterator[Item]:
     """What the messages tell about backtraces, in their order. Frames with a question mark are left out."""
     for message in messages:
-        item = _item(message.text)
-        if item is not None:
-            yield item
+        found = item(message.text)
+        if found is not None:
+            yield found
 
 
-def _item(text: str) -> Item | None:
+def item(text: str) -> Item | None:
+    """What one message tells, or None."""
     if _HEADER.match(text):
         return Item(Mark.HEADER)
     if _SECTION.match(text):
@@ -74,12 +75,24 @@ def _item(text: str) -> Item | None:
     if match := _PC.match(text):
         if (match["segment"] or "") not in _KERNEL_SEGMENTS:
             return Item(Mark.USER)
-        return _named(Mark.PC, match["function"])
+        return _named(Mark.PC, match["function"] or _firmware(match["raw"]))
     # Arm prints callee and caller: the caller counts, for a tail call leaves its caller out of the next line.
     if match := _FRAME_ARM.match(text):
         return _named(Mark.FRAME, match["function"])
     match = _FRAME.match(text)
     return _named(Mark.FRAME, match["function"]) if match and not match["doubt"] else None
+
+
+FIRMWARE = "firmware"
+"""Stands for a function where the processor was in code of the EFI runtime services."""
+_EFI_VIRTUAL = range(0xFFFFFFEF_00000000, 0xFFFFFFFF_00000000)
+"""EFI_VA_END to EFI_VA_START, where x86-64 maps runtime services (Documentation/arch/x86/x86_64/mm.rst)."""
+
+
+def _firmware(raw: str | None) -> str | None:
+    """``0xfffffffeff255bb0``: no symbol can name it."""
+    is_address = raw is not None and re.fullmatch(r"0x[0-9a-f]{16}", raw)
+    return FIRMWARE if raw is not None and is_address and int(raw, 16) in _EFI_VIRTUAL else None
 
 
 def _named(mark: Mark, function: str | None) -> Item | None:

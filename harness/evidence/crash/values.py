@@ -47,8 +47,39 @@ class Kind(StrEnum):
     HANG = "hang"
     """Lockups, stalls, hung tasks, references that are never dropped."""
     PANIC = "panic"
+    REBOOT = "reboot"
+    """A kernel begins where another one had not ended."""
     TOOL = "tool"
     """A test program inside the guest gave up."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One line of a backtrace, or where the processor was."""
+
+    function: str
+    """As printed, with what the compiler put behind it; empty where the log has a bare address and no symbols came."""
+    offset: int | None = None
+    """Bytes into the function; None where the log does not say."""
+    size_bytes: int | None = None
+    module: str = ""
+    address: int | None = None
+    """Where the log has an address instead of a name."""
+    certain: bool = True
+    """False: the kernel doubts it (``?``); something that looks like a return address lay on the stack."""
+
+    @property
+    def text(self) -> str:
+        """``virt_efi_set_variable+0x1c/0x90 [module]``, as far as it is known; ``? `` in front when it is doubtful."""
+        return ("" if self.certain else "? ") + self._place
+
+    @property
+    def _place(self) -> str:
+        if self.address is not None:
+            return f"{self.function} {self.address:#x}".strip()
+        offset = "" if self.offset is None else f"+{self.offset:#x}"
+        size = "" if self.size_bytes is None else f"/{self.size_bytes:#x}"
+        return f"{self.function}{offset}{size}" + (f" [{self.module}]" if self.module else "")
 
 
 @dataclass(frozen=True)
@@ -66,11 +97,13 @@ class Crash:
     """Byte offset of the line in its log."""
     frame: str = ""
     """The function that is to blame, or empty."""
+    backtrace: tuple[Frame, ...] = ()
+    """Of its report, as in :class:`Report`."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """The first crash of a log, with everything that belongs to it."""
+    """A crash in a log, with everything that belongs to it."""
 
     title: str
     kind: Kind
@@ -88,3 +121,11 @@ class Report:
     """Why the report cannot be trusted (interleaved, cut off), or None."""
     signature: str
     """The same for the same kind of crash on the same path: for grouping."""
+    line: int
+    """The number of the report's first line, from 1."""
+    epoch: int
+    """How many kernels had begun before it in this log, counted by their banners: 0 is firmware, or a log that begins
+    in the middle."""
+    backtrace: tuple[Frame, ...] = ()
+    """Where the processor was, and its callers, innermost first, up to user space. What the kernel doubts (``?``)
+    is in it only where there is nothing else. Empty where the report has none."""
