@@ -2,7 +2,9 @@
 
 The drain is a thread of its own because a serial port must never wait for the reader: the 16550 writes one byte at
 a time, a Unix socket holds only some 280 such writes, and a full one stops the guest in its UART (measured: panic to
-GUEST_PANICKED 52 s undrained, 0.1 s drained). The log is written here and not by QEMU's ``logfile=``, which repeats
+GUEST_PANICKED 52 s undrained, 0.1 s drained). Worse, a kernel waits 10 ms for its UART and then writes all the same
+(wait_for_xmitr(), drivers/tty/serial/8250/8250_port.c), so on a busy host characters are lost: hence the large buffer.
+The log is written here and not by QEMU's ``logfile=``, which repeats
 bytes under back-pressure (QEMU 7.2).
 """
 
@@ -20,6 +22,10 @@ from harness.errors import HostError, QemuError
 from harness.machine.feed import Closed, Feed, Source
 
 BLOCK_BYTES = 65536
+BUFFER_BYTES = 32 * 2**20
+"""Kernel memory that a port may hold before it is read: some 40000 writes of one byte. Used only while we are late."""
+_SO_SNDBUFFORCE = 32
+"""asm-generic/socket.h; the socket module has no name for it."""
 
 
 class Port:
@@ -43,6 +49,7 @@ class Port:
         except OSError as error:
             raise cannot_write(log, error) from error
         self._ours, self.theirs = socket.socketpair()
+        _enlarge(self.theirs)
         self._thread = threading.Thread(target=self._drain, name=f"drain-{source}", daemon=True)
 
     def start(self) -> None:
@@ -115,6 +122,14 @@ class Port:
             self._log.write(data)
         except OSError as error:  # go on draining: the guest must not stall while the run is being ended
             self._feed.fail(cannot_write(self._log_path, error))
+
+
+def _enlarge(end: socket.socket) -> None:
+    """Room for BUFFER_BYTES of writes; without CAP_NET_ADMIN as much as net.core.wmem_max allows (socket(7))."""
+    try:
+        end.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, BUFFER_BYTES)
+    except PermissionError:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
 
 
 def cannot_write(path: Path, error: OSError) -> HostError:
