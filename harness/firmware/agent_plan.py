@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.model.plan import Plan, TablePlan
+from harness.model.plan import FirmwareFiles, Plan, TablePlan
+from harness.model.runtime import FirmwareArch, RuntimePlan
 
 PREFIX = "opt/harness/"
 """User files of fw_cfg go below ``opt/`` (docs/specs/fw_cfg.rst of QEMU)."""
@@ -31,8 +32,9 @@ def agent_plan(plan: Plan) -> str:
         InputError: the agent would refuse it; said here, before anything is started.
     """
     tables = [_table(table, number) for number, table in enumerate(plan.tables)]
+    runtime = [_runtime(plan.runtime, plan.firmware)] if plan.runtime is not None else []
     boot = f"boot kernel={PREFIX}kernel initrd={PREFIX}initrd cmdline={PREFIX}cmdline"
-    return "\n".join(["HARNESS-PLAN 1", f"nonce {plan.nonce}", *tables, boot]) + "\n"
+    return "\n".join(["HARNESS-PLAN 1", f"nonce {plan.nonce}", *tables, *runtime, boot]) + "\n"
 
 
 def fw_cfg_files(plan: Plan) -> tuple[FwCfgFile, ...]:
@@ -48,6 +50,7 @@ def fw_cfg_files(plan: Plan) -> tuple[FwCfgFile, ...]:
             FwCfgFile(f"{PREFIX}table{number}", content=bytes.fromhex(table.content_hex))
             for number, table in enumerate(plan.tables)
         ),
+        *((FwCfgFile(f"{PREFIX}driver", path=plan.runtime.driver),) if plan.runtime is not None else ()),
         FwCfgFile(f"{PREFIX}kernel", path=first.kernel.image),
         FwCfgFile(f"{PREFIX}initrd", path=first.initrd),
         FwCfgFile(f"{PREFIX}cmdline", content=_cmdline(first.cmdline)),
@@ -69,6 +72,18 @@ def _table(table: TablePlan, number: int) -> str:
         f"table name={table.name} guid={table.guid} type={table.memory.number} pages={table.pages}"
         f" offset=0x{table.offset:x} canary=0x{table.canary_seed:016x} {place} content={PREFIX}table{number}"
     )
+
+
+def _runtime(runtime: RuntimePlan, firmware: FirmwareFiles) -> str:
+    for service, fault in runtime.armed.items():
+        if firmware.arch is FirmwareArch.IA32 and not fault.on_ia32:
+            raise InputError(
+                f"{service} cannot be armed with {fault}: 32-bit firmware cannot commit it",
+                hint="choose another fault, or 64-bit firmware",
+            )
+    line = f"runtime driver={PREFIX}driver hooks={','.join(runtime.hooks)} memattr={runtime.memattr}"
+    armed = ",".join(f"{service}:{fault}" for service, fault in runtime.armed.items())
+    return f"{line} arm={armed}" if armed else line
 
 
 def _cmdline(text: str) -> bytes:

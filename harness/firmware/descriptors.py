@@ -17,15 +17,38 @@ from typing import Any
 
 from harness.errors import HostError, InputError
 from harness.model.plan import FirmwareFiles
+from harness.model.runtime import FirmwareArch
 
 OVMF_X64 = "ovmf-x64"
-PACKAGE = "ovmf"
+OVMF_IA32 = "ovmf-ia32"
 _MACHINE = "pc-q35-7.2"
 """A versioned name of the machine type that is used; descriptors give patterns such as ``pc-q35-*``."""
-_UNWANTED_FEATURES = {
-    "requires-smm": "needs SMM, which is off here",
-    "enrolled-keys": "has Secure Boot keys enrolled, and the EFI agent is not signed",
-    "secure-boot": "is built for Secure Boot",
+_REQUIRES_SMM = "requires-smm"
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a descriptor must offer to be chosen for a name."""
+
+    arch: FirmwareArch
+    target: str
+    """The architecture as descriptors name it."""
+    package: str
+    """Debian's."""
+    unwanted: Mapping[str, str]
+    """Features that rule a descriptor out, and why."""
+
+
+_KEYS = {"enrolled-keys": "has Secure Boot keys enrolled, and the EFI agent is not signed"}
+_WANTED = {
+    OVMF_X64: _Wanted(
+        FirmwareArch.X64,
+        "x86_64",
+        "ovmf",
+        {_REQUIRES_SMM: "needs SMM, which is off here", **_KEYS, "secure-boot": "is built for Secure Boot"},
+    ),
+    # There is only one 32-bit build in Debian, with SMM and Secure Boot. Without keys it starts what is not signed.
+    OVMF_IA32: _Wanted(FirmwareArch.IA32, "i386", "ovmf-ia32", _KEYS),
 }
 
 
@@ -55,7 +78,7 @@ def find_firmware(name: str, directories: Sequence[Path] | None = None) -> Firmw
     """The firmware called ``name``.
 
     Args:
-        name: ``ovmf-x64``, or two files as ``CODE.fd:VARS.fd``.
+        name: ``ovmf-x64``, ``ovmf-ia32``, or two files of 64-bit firmware as ``CODE.fd:VARS.fd``.
         directories: of descriptors, the most important first; default :func:`descriptor_directories`.
 
     Raises:
@@ -64,23 +87,21 @@ def find_firmware(name: str, directories: Sequence[Path] | None = None) -> Firmw
     """
     if ":" in name:
         return _file_pair(name)
-    if name != OVMF_X64:
+    wanted = _WANTED.get(name)
+    if wanted is None:
         raise InputError(
-            f"there is no firmware called {name!r}", hint=f"allowed: {OVMF_X64}, or two files as CODE.fd:VARS.fd"
+            f"there is no firmware called {name!r}",
+            hint=f"allowed: {', '.join(_WANTED)}, or two files as CODE.fd:VARS.fd",
         )
     directories = descriptor_directories() if directories is None else directories
     rejections = []
     for descriptor in descriptors(directories):
         try:
-            code, variables = _choose(descriptor)
+            return _choose(name, wanted, descriptor)
         except _Rejected as rejected:
             rejections.append(Rejection(descriptor, str(rejected)))
-        else:
-            return FirmwareFiles(
-                name=name, code=code, vars_template=variables, descriptor=str(descriptor), version=version_of(code)
-            )
     seen = "; ".join(map(str, rejections)) or f"no descriptors in {', '.join(map(str, directories))}"
-    raise HostError(f"no firmware does for {name}: {seen}", hint=f"apt-get install {PACKAGE}")
+    raise HostError(f"no firmware does for {name}: {seen}", hint=f"apt-get install {wanted.package}")
 
 
 def descriptors(directories: Sequence[Path]) -> list[Path]:
@@ -108,12 +129,20 @@ def _output(argv: Sequence[str]) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def _choose(descriptor: Path) -> tuple[Path, Path]:
+def _choose(name: str, wanted: _Wanted, descriptor: Path) -> FirmwareFiles:
     document = _read(descriptor)
-    for reason in _reasons_against(document):
+    for reason in _reasons_against(document, wanted):
         raise _Rejected(reason)
-    mapping = document["mapping"]
-    return _flash_file(mapping, "executable"), _flash_file(mapping, "nvram-template")
+    code = _flash_file(document["mapping"], "executable")
+    return FirmwareFiles(
+        name=name,
+        code=code,
+        vars_template=_flash_file(document["mapping"], "nvram-template"),
+        descriptor=str(descriptor),
+        version=version_of(code),
+        arch=wanted.arch,
+        smm=_REQUIRES_SMM in _list(document, "features"),
+    )
 
 
 def _read(descriptor: Path) -> dict[str, Any]:
@@ -132,18 +161,18 @@ def _read(descriptor: Path) -> dict[str, Any]:
     return document
 
 
-def _reasons_against(document: Mapping[str, Any]) -> Iterator[str]:
+def _reasons_against(document: Mapping[str, Any], wanted: _Wanted) -> Iterator[str]:
     mapping = document["mapping"]
     if "uefi" not in _list(document, "interface-types"):
         yield "is not UEFI"
     targets = [target for target in _list(document, "targets") if isinstance(target, dict)]
     architectures = {str(target.get("architecture")) for target in targets}
-    if "x86_64" not in architectures:
-        yield f"is for {', '.join(sorted(architectures)) or 'no architecture'}, not x86_64"
-    machines = [m for t in targets if t.get("architecture") == "x86_64" for m in _list(t, "machines")]
+    if wanted.target not in architectures:
+        yield f"is for {', '.join(sorted(architectures)) or 'no architecture'}, not {wanted.target}"
+    machines = [m for t in targets if t.get("architecture") == wanted.target for m in _list(t, "machines")]
     if not any(fnmatch.fnmatchcase(_MACHINE, str(machine)) for machine in machines):
         yield "is not for the machine type q35"
-    for feature, reason in _UNWANTED_FEATURES.items():
+    for feature, reason in wanted.unwanted.items():
         if feature in _list(document, "features"):
             yield reason
     if mapping.get("device") != "flash":

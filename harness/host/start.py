@@ -42,10 +42,13 @@ class Start:
 
 def start_argv(qemu: Path, accel: Accel, cpu: str, firmware: FirmwareFiles, *, debug_fd: int, qmp_fd: int) -> list[str]:
     """QEMU's command line for one start. The variable store is a throw-away copy (``snapshot=on``)."""
+    smm = "on" if firmware.smm else "off"
+    # As in a run: 32-bit OVMF never comes up without SMM.
+    secure_flash = ("-global", "driver=cfi.pflash01,property=secure,value=on") if firmware.smm else ()
     # fmt: off
     return [
         str(qemu), "-name", "harness-probe", "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
-        "-machine", "q35,smm=off", "-accel", accel.value, "-cpu", cpu, "-m", _MEMORY,
+        "-machine", f"q35,smm={smm}", *secure_flash, "-accel", accel.value, "-cpu", cpu, "-m", _MEMORY,
         "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={_comma(firmware.code)}",
         "-drive", f"if=pflash,unit=1,format=raw,snapshot=on,file={_comma(firmware.vars_template)}",
         "-chardev", f"socket,id=debug,fd={debug_fd}", "-device", "isa-debugcon,iobase=0x402,chardev=debug",

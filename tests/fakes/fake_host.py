@@ -36,7 +36,7 @@ _COMPILER = """\
 [ "$1" = --version ] && { echo "clang version 0.0 (fake)"; exit 0; }
 while [ $# -gt 0 ]; do
     [ "$1" = -o ] && out=$2
-    case "$1" in /out:*) out=${1#/out:};; esac
+    case "$1" in /out:*) out=${1#/out:};; /map:*) echo fake > "${1#/map:}";; esac
     shift
 done
 echo fake > "$out"

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.clock import Deadline
+from harness.firmware.build import AgentBinary
 from harness.firmware.descriptors import find_firmware
 from harness.firmware.varstore import make_varstore
 from harness.machine.frame import Decoder, Frame
+from harness.model.runtime import FirmwareArch
 
 QEMU = shutil.which("qemu-system-x86_64")
 
@@ -22,12 +24,20 @@ class AgentVm:
     """One machine that starts ``agent``. ``files`` are the fw_cfg files below opt/harness/."""
 
     def __init__(
-        self, agent: Path, directory: Path, files: dict[str, bytes], *, incoming: Path | None = None, memory: str = "1G"
+        self,
+        agent: Path,
+        directory: Path,
+        files: dict[str, bytes],
+        *,
+        incoming: Path | None = None,
+        memory: str = "1G",
+        arch: FirmwareArch = FirmwareArch.X64,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.console = b""
         self.frames: list[Frame] = []
+        self._next = 0
         self._qmp_lines = b""
         self._replies: list[dict[str, Any]] = []
         self._decoder = Decoder()
@@ -39,11 +49,12 @@ class AgentVm:
             self._selector.register(ours, selectors.EVENT_READ, name)
             theirs.append(other)
         self._sockets = {key.data: key.fileobj for key in self._selector.get_map().values()}
-        firmware = find_firmware("ovmf-x64")
+        firmware = find_firmware("ovmf-ia32" if arch is FirmwareArch.IA32 else "ovmf-x64")
         variables = make_varstore(firmware, directory / "vars.fd")
+        smm = "on" if firmware.smm else "off"
         # fmt: off
         argv = [
-            QEMU or "qemu-system-x86_64", "-machine", "q35,smm=off", "-accel", "tcg", "-cpu", "max", "-m", memory,
+            QEMU or "qemu-system-x86_64", "-machine", f"q35,smm={smm}", "-accel", "tcg", "-cpu", "max", "-m", memory,
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={firmware.code}",
             "-drive", f"if=pflash,format=raw,unit=1,file={variables}",
@@ -55,6 +66,8 @@ class AgentVm:
             "-chardev", f"socket,id=qmp,fd={theirs[2].fileno()}", "-mon", "chardev=qmp,mode=control",
         ]
         # fmt: on
+        if firmware.smm:
+            argv += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
         for name, content in files.items():
             (directory / name).write_bytes(content)
             argv += ["-fw_cfg", f"name=opt/harness/{name},file={directory / name}"]
@@ -80,13 +93,17 @@ class AgentVm:
         self._selector.close()
 
     def wait(self, *kinds: str, sending: bytes = b"", timeout_s: float = 60) -> Frame:
-        """The next new frame of one of these kinds; ``sending`` is put on the link every 100 ms until it comes."""
-        deadline, seen = Deadline.after(timeout_s), len(self.frames)
+        """The first frame of one of these kinds after the one that was last waited for.
+
+        ``sending`` is put on the link every 100 ms until it comes.
+        """
+        deadline = Deadline.after(timeout_s)
         while True:
-            for frame in self.frames[seen:]:
+            while self._next < len(self.frames):
+                frame = self.frames[self._next]
+                self._next += 1
                 if frame.kind in kinds:
                     return frame
-            seen = len(self.frames)
             if sending:
                 self._sockets["link"].send(sending)
             self._turn(deadline, f"a frame {' or '.join(kinds)}")
@@ -99,8 +116,7 @@ class AgentVm:
     def go(self) -> Frame:
         """Answer READY, and wait for what comes of it: ``handoff`` or ``error``."""
         self.wait("go", sending=b"G", timeout_s=30)
-        done = [frame for frame in self.frames if frame.kind in ("handoff", "error")]
-        return done[0] if done else self.wait("handoff", "error", timeout_s=60)
+        return self.wait("handoff", "error", timeout_s=60)
 
     def command(self, name: str, **arguments: Any) -> Any:
         """A QMP command's answer."""
@@ -135,7 +151,10 @@ class AgentVm:
     def _turn(self, deadline: Deadline, what: str) -> None:
         assert not deadline.expired, f"time ran out for {what}; frames: {[frame.kind for frame in self.frames]}"
         for key, _ in self._selector.select(min(0.1, deadline.remaining_s)):
-            data = key.fileobj.recv(65536)  # type: ignore[union-attr]
+            try:
+                data = key.fileobj.recv(65536)  # type: ignore[union-attr]
+            except ConnectionResetError:
+                data = b""
             if not data:
                 stderr = (self.directory / "qemu.stderr").read_text()
                 raise AssertionError(f"QEMU ended while waiting for {what}: {stderr}")
@@ -150,3 +169,21 @@ class AgentVm:
     def _take_qmp(self, data: bytes) -> None:
         *lines, self._qmp_lines = (self._qmp_lines + data).split(b"\n")
         self._replies += [reply for reply in map(json.loads, lines) if "return" in reply or "error" in reply]
+
+
+class Again:
+    """Starts the saved machine with other files, and ends it after the test."""
+
+    def __init__(self, binary: AgentBinary, saved: Path, directory: Path) -> None:
+        self._binary, self._saved, self._directory = binary, saved, directory
+        self._machines: list[AgentVm] = []
+
+    def __call__(self, files: dict[str, bytes]) -> AgentVm:
+        place = self._directory / f"vm{len(self._machines)}"
+        vm = AgentVm(self._binary.path, place, files, incoming=self._saved, arch=self._binary.arch)
+        self._machines.append(vm)
+        return vm
+
+    def end(self) -> None:
+        for machine in self._machines:
+            machine.__exit__()

@@ -41,7 +41,8 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	EFI_PHYSICAL_ADDRESS buffer = 0;
 	EFI_HANDLE handle;
 	struct text text;
-	UINT64 size = 0, sum = 0;
+	UINTN size = 0;
+	UINT64 sum = 0;
 
 	services->HandleProtocol(image, &loaded_image, (void **)&loaded);
 	text_clear(&text);
@@ -51,7 +52,7 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 		if (((CHAR16 *)loaded->LoadOptions)[i])
 			text_char(&text, (char)((CHAR16 *)loaded->LoadOptions)[i]);
 	print(&text);
-	print_number("image=", (UINT64)loaded->ImageBase);
+	print_number("image=", address_of(loaded->ImageBase));
 
 	if (EFI_FAILED(services->LocateDevicePath(&load_file2, &rest, &handle))) {
 		print_number("no-initrd=", 0);
@@ -62,11 +63,11 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	print_number("nopath=", loader->LoadFile(loader, 0, 0, &size, 0));
 	print_number("nobuffer=", loader->LoadFile(loader, rest, 0, &size, 0));
 	print_number("size=", size);
-	services->AllocatePages(AllocateAnyPages, EfiLoaderData, size / EFI_PAGE_SIZE + 1, &buffer);
-	print_number("load=", loader->LoadFile(loader, rest, 0, &size, (void *)buffer));
+	services->AllocatePages(AllocateAnyPages, EfiLoaderData, (UINTN)(size / EFI_PAGE_SIZE + 1), &buffer);
+	print_number("load=", loader->LoadFile(loader, rest, 0, &size, pointer_to(buffer)));
 	print_number("initrd=", buffer);
 	for (UINT64 i = 0; i < size; i++)
-		sum += (i + 1) * ((UINT8 *)buffer)[i];
+		sum += (i + 1) * ((UINT8 *)pointer_to(buffer))[i];
 	print_number("sum=", sum);
 	print_number("end=", 0);
 	return EFI_LOAD_ERROR;

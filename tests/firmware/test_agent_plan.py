@@ -10,6 +10,7 @@ from harness.model.expectations import NoCrash
 from harness.model.kernel import KernelImage
 from harness.model.names import MemoryType, TableName
 from harness.model.plan import GUID_ESRT, Accel, Budgets, EpochPlan, FirmwareFiles, Plan, TablePlan
+from harness.model.runtime import Fault, FirmwareArch, MemattrChoice, RuntimePlan, Service
 from harness.model.scenario import Scenario
 from harness.model.steps import BootOptions, BootStep
 
@@ -36,7 +37,12 @@ ESRT = TablePlan(
 )
 
 
-def make_plan(*tables: TablePlan, cmdline: str = "console=ttyS0 harness.epoch=1") -> Plan:
+def make_plan(
+    *tables: TablePlan,
+    runtime: RuntimePlan | None = None,
+    arch: FirmwareArch = FirmwareArch.X64,
+    cmdline: str = "console=ttyS0 harness.epoch=1",
+) -> Plan:
     return Plan(
         run_id="r",
         variant="a/b[k,f]",
@@ -44,7 +50,8 @@ def make_plan(*tables: TablePlan, cmdline: str = "console=ttyS0 harness.epoch=1"
         scenario=Scenario(
             id="a/b", why="w", kernel="k", steps=[BootStep(boot=BootOptions())], expect=[NoCrash(no_crash=True)]
         ),
-        firmware=FirmwareFiles(name="f", code=Path("/c"), vars_template=Path("/v"), descriptor="d"),
+        firmware=FirmwareFiles(name="f", code=Path("/c"), vars_template=Path("/v"), descriptor="d", arch=arch),
+        runtime=runtime,
         accel=Accel.TCG,
         accel_reason="r",
         qemu=Path("/q"),
@@ -98,6 +105,44 @@ def test_files_are_those_of_the_first_epoch() -> None:
         FwCfgFile("opt/harness/initrd", path=Path("/i/initrd")),
         FwCfgFile("opt/harness/cmdline", content=b"console=ttyS0 harness.epoch=1"),
     )
+
+
+DRIVER = RuntimePlan(driver=Path("/cache/driver.efi"), driver_sha256="0" * 64)
+
+
+def runtime_line(runtime: RuntimePlan) -> str:
+    plan = agent_plan(make_plan(ESRT, runtime=runtime)).splitlines()
+    assert [line.split()[0] for line in plan] == ["HARNESS-PLAN", "nonce", "table", "runtime", "boot"]
+    return plan[3]
+
+
+def test_golden_runtime_line() -> None:
+    assert runtime_line(DRIVER) == (
+        "runtime driver=opt/harness/driver hooks=set-variable,get-time,query-variable-info,reset-system memattr=correct"
+    )
+    armed = DRIVER.model_copy(
+        update={
+            "hooks": (Service.RESET_SYSTEM, Service.GET_TIME),
+            "armed": {Service.RESET_SYSTEM: Fault.LOOP, Service.GET_TIME: Fault.WRITE_CODE},
+            "memattr": MemattrChoice.DROP,
+        }
+    )
+    assert runtime_line(armed) == (
+        "runtime driver=opt/harness/driver hooks=reset-system,get-time memattr=drop"
+        " arm=reset-system:loop,get-time:write-code"
+    )
+
+
+def test_the_driver_is_handed_over() -> None:
+    files = fw_cfg_files(make_plan(ESRT, runtime=DRIVER))
+    assert FwCfgFile("opt/harness/driver", path=Path("/cache/driver.efi")) in files
+
+
+def test_a_fault_that_32_bit_firmware_cannot_commit() -> None:
+    runtime = DRIVER.model_copy(update={"armed": {Service.GET_TIME: Fault.NON_CANONICAL}})
+    assert "arm=get-time:non-canonical" in agent_plan(make_plan(runtime=runtime))
+    with pytest.raises(InputError, match="get-time cannot be armed with non-canonical: 32-bit firmware"):
+        agent_plan(make_plan(runtime=runtime, arch=FirmwareArch.IA32))
 
 
 def test_names_fit_into_the_device() -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import struct
-import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from agent_vm import QEMU, AgentVm
 
 from harness.evidence.canary import canary_bytes
-from harness.firmware.build import COMPILER_FLAGS, LINKER_FLAGS, SOURCES, build_agent
+from harness.firmware.build import AgentBinary
 
 pytestmark = [pytest.mark.qemu, pytest.mark.skipif(QEMU is None, reason="no qemu-system-x86_64 on PATH")]
 
@@ -42,21 +41,14 @@ def text(*lines: str) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_agent(tmp_path_factory.mktemp("agent")).path
+def agent(binary: AgentBinary) -> Path:
+    return binary.path
 
 
 @pytest.fixture(scope="session")
-def probe(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def probe(build: Callable[..., bytes]) -> bytes:
     """An EFI application in the place of a kernel (probe.c)."""
-    directory = tmp_path_factory.mktemp("probe")
-    sources = {"probe": Path(__file__).with_name("probe.c"), "text": SOURCES / "text.c"}
-    for name, source in sources.items():
-        argv = ["clang", *COMPILER_FLAGS, f"-I{SOURCES}", "-c", str(source), "-o", str(directory / f"{name}.obj")]
-        subprocess.run(argv, check=True)
-    objects = [str(directory / f"{name}.obj") for name in sources]
-    subprocess.run(["lld-link", *LINKER_FLAGS, f"/out:{directory}/probe.efi", *objects], check=True)
-    return (directory / "probe.efi").read_bytes()
+    return build("probe.c", "text.c")
 
 
 @pytest.fixture(scope="session")
@@ -69,30 +61,6 @@ def files(probe: bytes) -> dict[str, bytes]:
         "initrd": INITRD,
         "cmdline": CMDLINE,
     }
-
-
-@pytest.fixture(scope="session")
-def saved(agent: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A machine saved at READY, before it had any plan: its fw_cfg has no file of the harness at all."""
-    directory = tmp_path_factory.mktemp("saved")
-    with AgentVm(agent, directory / "vm", {}) as vm:
-        vm.wait("ready")
-        vm.save(directory / "state")
-    return directory / "state"
-
-
-@pytest.fixture
-def again(agent: Path, saved: Path, tmp_path: Path) -> Iterator[object]:
-    """Starts the saved machine with other files."""
-    machines: list[AgentVm] = []
-
-    def start(files: dict[str, bytes]) -> AgentVm:
-        machines.append(AgentVm(agent, tmp_path / f"vm{len(machines)}", files, incoming=saved))
-        return machines[-1]
-
-    yield start
-    for machine in machines:
-        machine.__exit__()
 
 
 def check_tables(vm: AgentVm) -> None:
@@ -348,6 +316,7 @@ def test_no_plan_at_all(again, files: dict[str, bytes]) -> None:
 
 def test_noise_on_the_link_is_no_answer(again, files: dict[str, bytes]) -> None:
     vm = again(files)
+    vm.wait("ready")
     vm.wait("ready", sending=b"\x00\xffgs\r\n S")
     vm.wait("ready")
     assert not [frame for frame in vm.frames if frame.kind == "go"]

@@ -8,6 +8,7 @@ import pytest
 
 from harness.errors import HostError, InputError
 from harness.firmware.descriptors import descriptor_directories, descriptors, find_firmware, version_of
+from harness.model.runtime import FirmwareArch
 
 VOLUME = bytes(40) + b"_FVH" + bytes(20)
 
@@ -163,10 +164,45 @@ def test_no_descriptor_at_all(directory: Path) -> None:
     assert "ovmf" in caught.value.hint
 
 
+IA32 = {
+    "targets": [{"architecture": "i386", "machines": ["pc-q35-*"]}],
+    "features": ["requires-smm", "secure-boot"],
+}
+
+
+def find32(directory: Path) -> Any:
+    return find_firmware("ovmf-ia32", (directory / "etc", directory / "usr"))
+
+
+def test_32_bit_firmware_has_smm_and_secure_boot_without_keys(directory: Path) -> None:
+    write(directory / "usr/60-plain.json", document(directory))
+    chosen = write(directory / "usr/70-ia32.json", document(directory, **IA32))
+    found = find32(directory)
+    assert (found.name, found.descriptor, found.arch, found.smm) == (
+        "ovmf-ia32",
+        str(chosen),
+        FirmwareArch.IA32,
+        True,
+    )
+    assert (find(directory).arch, find(directory).smm) == (FirmwareArch.X64, False)
+    write(directory / "usr/50-ia32.json", document(directory, **{**IA32, "features": []}))
+    assert not find32(directory).smm
+
+
+def test_no_32_bit_firmware(directory: Path) -> None:
+    write(directory / "usr/60-plain.json", document(directory))
+    write(directory / "usr/70-keys.json", document(directory, **{**IA32, "features": ["enrolled-keys"]}))
+    with pytest.raises(
+        HostError, match=r"60-plain.json is for x86_64, not i386; 70-keys.json has Secure Boot"
+    ) as caught:
+        find32(directory)
+    assert caught.value.hint == "apt-get install ovmf-ia32"
+
+
 def test_an_unknown_name() -> None:
     with pytest.raises(InputError, match="no firmware called 'ovmf-x46'") as caught:
         find_firmware("ovmf-x46")
-    assert "ovmf-x64" in caught.value.hint
+    assert "ovmf-x64, ovmf-ia32" in caught.value.hint
 
 
 def test_a_pair_of_files(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

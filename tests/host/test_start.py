@@ -115,6 +115,16 @@ def test_commas_in_paths_are_doubled(firmware: FirmwareFiles) -> None:
     assert any(word.endswith("code,,1.fd") for word in argv)
 
 
+def test_smm_where_the_firmware_needs_it(firmware: FirmwareFiles) -> None:
+    plain = start_argv(Path("q"), Accel.TCG, "max", firmware, debug_fd=5, qmp_fd=6)
+    assert "q35,smm=off" in plain
+    assert not any("secure" in word for word in plain)
+    needs = firmware.model_copy(update={"smm": True})
+    argv = start_argv(Path("q"), Accel.TCG, "max", needs, debug_fd=5, qmp_fd=6)
+    assert argv[argv.index("-machine") + 1] == "q35,smm=on"
+    assert argv[argv.index("-global") + 1] == "driver=cfi.pflash01,property=secure,value=on"
+
+
 @pytest.mark.parametrize(
     ("stderr", "line"),
     [

@@ -3,6 +3,7 @@
 
 #include "agent.h"
 #include "frame.h"
+#include "image.h"
 
 #define MAX_CMDLINE_BYTES 4096 /* COMMAND_LINE_SIZE of x86 is 2048 */
 
@@ -12,48 +13,6 @@ static struct {
 	struct fw_cfg_file initrd;
 	char cmdline[MAX_CMDLINE_BYTES + 1];
 } boot;
-
-static UINTN pages_for(UINT64 size)
-{
-	return (size + EFI_PAGE_SIZE - 1) / EFI_PAGE_SIZE;
-}
-
-static void *allocate_pages(UINT64 size, const char *what)
-{
-	EFI_PHYSICAL_ADDRESS address = 0;
-	EFI_STATUS status = boot_services->AllocatePages(AllocateAnyPages, EfiLoaderData, pages_for(size), &address);
-
-	if (EFI_FAILED(status))
-		fail(what, status);
-	return (void *)address;
-}
-
-static void load_kernel(struct fw_cfg_file file)
-{
-	static const EFI_GUID loaded_image = EFI_LOADED_IMAGE_PROTOCOL_GUID;
-	void *source = allocate_pages(file.size, "AllocatePages for the kernel");
-	MEMORY_MAPPED_PATH path = {
-		.Memory = { HARDWARE_DEVICE_PATH, HW_MEMMAP_DP, { 24, 0 } },
-		.MemoryType = EfiLoaderData,
-		.StartingAddress = (UINT64)source,
-		.EndingAddress = (UINT64)source + file.size - 1,
-		.End = { END_DEVICE_PATH, END_ENTIRE_DEVICE_PATH, { 4, 0 } },
-	};
-	EFI_STATUS status;
-
-	if (!fw_cfg_read(file, source))
-		fail("fw_cfg: the kernel cannot be read", EFI_DEVICE_ERROR);
-	status = boot_services->LoadImage(0, agent_image, &path.Memory, source, file.size, &boot.image);
-	if (EFI_FAILED(status))
-		fail("LoadImage refused the kernel", status);
-	status = boot_services->HandleProtocol(boot.image, &loaded_image, (void **)&boot.loaded);
-	if (EFI_FAILED(status))
-		fail("the loaded kernel has no EFI_LOADED_IMAGE_PROTOCOL", status);
-	/* LoadImage has its own copy by now; a second one would only take memory that a kexec may be after. */
-	status = boot_services->FreePages((EFI_PHYSICAL_ADDRESS)source, pages_for(file.size));
-	if (EFI_FAILED(status))
-		fail("FreePages of the kernel file", status);
-}
 
 /* Gives the image its command line as UCS-2. It must outlive this function: the stub reads it from there. */
 static void set_cmdline(struct fw_cfg_file file)
@@ -77,7 +36,7 @@ static void set_cmdline(struct fw_cfg_file file)
 	}
 	wide[file.size] = 0;
 	boot.loaded->LoadOptions = wide;
-	boot.loaded->LoadOptionsSize = (file.size + 1) * sizeof(*wide);
+	boot.loaded->LoadOptionsSize = (file.size + 1) * (UINT32)sizeof(*wide);
 }
 
 /*
@@ -99,7 +58,7 @@ static EFI_STATUS EFIAPI load_initrd(EFI_LOAD_FILE2_PROTOCOL *this, EFI_DEVICE_P
 	if (!fw_cfg_read(boot.initrd, buffer))
 		fail("fw_cfg: the initrd cannot be read", EFI_DEVICE_ERROR);
 	frame_begin("initrd");
-	frame_field_hex("address", (UINT64)buffer);
+	frame_field_hex("address", address_of(buffer));
 	frame_field_decimal("size", boot.initrd.size);
 	frame_end();
 	return EFI_SUCCESS;
@@ -129,7 +88,7 @@ static void offer_initrd(struct fw_cfg_file file)
 
 void boot_prepare(const struct plan *plan)
 {
-	load_kernel(plan->kernel);
+	boot.image = image_load(plan->kernel, "the kernel", &boot.loaded);
 	set_cmdline(plan->cmdline);
 	offer_initrd(plan->initrd);
 }
@@ -137,7 +96,7 @@ void boot_prepare(const struct plan *plan)
 void report_image(void)
 {
 	frame_begin("image");
-	frame_field_hex("address", (UINT64)boot.loaded->ImageBase);
+	frame_field_hex("address", address_of(boot.loaded->ImageBase));
 	frame_field_decimal("size", boot.loaded->ImageSize);
 	frame_field_hex("initrd_address", 0);
 	frame_field_decimal("initrd_size", boot.initrd.size);
@@ -149,5 +108,13 @@ __attribute__((noreturn)) void boot_start(void)
 {
 	EFI_STATUS status = boot_services->StartImage(boot.image, 0, 0);
 
+	/* A 64-bit kernel under 32-bit firmware is only loaded. Boot loaders call its other entry point then. */
+	if (status == EFI_UNSUPPORTED) {
+		image_entry entry = image_compat_entry(boot.loaded->ImageBase);
+
+		if (!entry)
+			fail("the kernel has no entry point for this firmware (CONFIG_EFI_MIXED)", status);
+		status = entry(boot.image, system_table);
+	}
 	fail("the kernel image came back from StartImage", status);
 }

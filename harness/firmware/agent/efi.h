@@ -10,7 +10,12 @@ typedef unsigned char UINT8;
 typedef unsigned short UINT16;
 typedef unsigned int UINT32;
 typedef unsigned long long UINT64;
+#ifdef __x86_64__
 typedef UINT64 UINTN;
+#else
+typedef UINT32 UINTN; /* 32-bit firmware; a 64-bit kernel then runs in mixed mode */
+#endif
+typedef long long INT64;
 typedef UINT16 CHAR16;
 typedef UINT8 BOOLEAN;
 typedef UINTN EFI_STATUS;
@@ -18,17 +23,33 @@ typedef UINTN EFI_TPL;
 typedef UINT64 EFI_PHYSICAL_ADDRESS;
 typedef void *EFI_HANDLE;
 
-/* The x64 calling convention (2.3.4.2) is the compiler's own for a windows target. */
+/* The calling conventions (2.3.2.2 and 2.3.4.2) are the compiler's own for a windows target. */
+#ifdef __x86_64__
 #define EFIAPI __attribute__((ms_abi))
+#else
+#define EFIAPI __attribute__((cdecl))
+#endif
+
+/* Physical addresses are pointers while boot services run (2.3.2, 2.3.4: identity mapped), but may be wider. */
+static inline UINT64 address_of(const void *pointer)
+{
+	return (UINTN)pointer;
+}
+
+static inline void *pointer_to(UINT64 address)
+{
+	return (void *)(UINTN)address;
+}
 
 /* Status codes, appendix D */
-#define EFI_ERROR_BIT (1ULL << 63)
-#define EFI_SUCCESS 0ULL
+#define EFI_ERROR_BIT ((UINTN)1 << (8 * sizeof(UINTN) - 1))
+#define EFI_SUCCESS ((UINTN)0)
 #define EFI_LOAD_ERROR (EFI_ERROR_BIT | 1)
 #define EFI_INVALID_PARAMETER (EFI_ERROR_BIT | 2)
 #define EFI_UNSUPPORTED (EFI_ERROR_BIT | 3)
 #define EFI_BAD_BUFFER_SIZE (EFI_ERROR_BIT | 4)
 #define EFI_BUFFER_TOO_SMALL (EFI_ERROR_BIT | 5)
+#define EFI_NOT_READY (EFI_ERROR_BIT | 6)
 #define EFI_DEVICE_ERROR (EFI_ERROR_BIT | 7)
 #define EFI_OUT_OF_RESOURCES (EFI_ERROR_BIT | 9)
 #define EFI_NOT_FOUND (EFI_ERROR_BIT | 14)
@@ -37,7 +58,10 @@ typedef void *EFI_HANDLE;
 #define EFI_FAILED(status) (((status) & EFI_ERROR_BIT) != 0)
 
 #define EFI_PAGE_SIZE 4096ULL
-#define TPL_HIGH_LEVEL 31 /* 7.1 */
+#define TPL_NOTIFY 16     /* 7.1 */
+#define TPL_HIGH_LEVEL 31
+#define EVT_SIGNAL_EXIT_BOOT_SERVICES 0x00000201
+#define EVT_SIGNAL_VIRTUAL_ADDRESS_CHANGE 0x60000202
 
 typedef struct {
 	UINT32 Data1;
@@ -45,6 +69,16 @@ typedef struct {
 	UINT16 Data3;
 	UINT8 Data4[8];
 } EFI_GUID;
+
+static inline BOOLEAN same_guid(const EFI_GUID *one, const EFI_GUID *other)
+{
+	const UINT8 *a = (const void *)one, *b = (const void *)other;
+
+	for (UINTN i = 0; i < sizeof(*one); i++)
+		if (a[i] != b[i])
+			return 0;
+	return 1;
+}
 
 typedef struct {
 	UINT64 Signature;
@@ -56,7 +90,16 @@ typedef struct {
 
 typedef enum { AllocateAnyPages, AllocateMaxAddress, AllocateAddress } EFI_ALLOCATE_TYPE; /* 7.2.1 */
 
-enum { EfiLoaderData = 2, EfiConventionalMemory = 7 };
+enum {
+	EfiLoaderData = 2,
+	EfiBootServicesData = 4,
+	EfiRuntimeServicesCode = 5,
+	EfiRuntimeServicesData = 6,
+	EfiConventionalMemory = 7,
+};
+
+#define EFI_MEMORY_XP (1ULL << 14)
+#define EFI_MEMORY_RO (1ULL << 17)
 
 typedef struct { /* 7.2.3; firmware may make the entries of the map larger */
 	UINT32 Type;
@@ -84,7 +127,8 @@ typedef struct { /* 4.4 */
 					 UINT32 *DescriptorVersion);
 	EFI_STATUS(EFIAPI *AllocatePool)(UINT32 PoolType, UINTN Size, void **Buffer);
 	EFI_STATUS(EFIAPI *FreePool)(void *Buffer);
-	void *CreateEvent;
+	EFI_STATUS(EFIAPI *CreateEvent)(UINT32 Type, EFI_TPL NotifyTpl, void(EFIAPI *NotifyFunction)(void *, void *),
+					void *NotifyContext, void **Event);
 	void *SetTimer;
 	void *WaitForEvent;
 	void *SignalEvent;
@@ -106,7 +150,7 @@ typedef struct { /* 4.4 */
 	EFI_STATUS(EFIAPI *StartImage)(EFI_HANDLE ImageHandle, UINTN *ExitDataSize, CHAR16 **ExitData);
 	void *Exit;
 	void *UnloadImage;
-	void *ExitBootServices;
+	EFI_STATUS(EFIAPI *ExitBootServices)(EFI_HANDLE ImageHandle, UINTN MapKey);
 	void *GetNextMonotonicCount;
 	EFI_STATUS(EFIAPI *Stall)(UINTN Microseconds);
 	EFI_STATUS(EFIAPI *SetWatchdogTimer)(UINTN Timeout, UINT64 WatchdogCode, UINTN DataSize, CHAR16 *WatchdogData);
@@ -120,11 +164,50 @@ typedef struct { /* 4.4 */
 	void *LocateProtocol;
 	EFI_STATUS(EFIAPI *InstallMultipleProtocolInterfaces)(EFI_HANDLE *Handle, ...);
 	void *UninstallMultipleProtocolInterfaces;
-	void *CalculateCrc32;
+	EFI_STATUS(EFIAPI *CalculateCrc32)(void *Data, UINTN DataSize, UINT32 *Crc32);
 	void *CopyMem;
 	void *SetMem;
 	void *CreateEventEx;
 } EFI_BOOT_SERVICES;
+
+typedef EFI_STATUS(EFIAPI *EFI_GET_TIME)(void *Time, void *Capabilities);
+typedef EFI_STATUS(EFIAPI *EFI_SET_VARIABLE)(CHAR16 *VariableName, EFI_GUID *VendorGuid, UINT32 Attributes,
+					     UINTN DataSize, void *Data);
+typedef void(EFIAPI *EFI_RESET_SYSTEM)(UINT32 ResetType, EFI_STATUS ResetStatus, UINTN DataSize, void *ResetData);
+typedef EFI_STATUS(EFIAPI *EFI_QUERY_VARIABLE_INFO)(UINT32 Attributes, UINT64 *MaximumVariableStorageSize,
+						    UINT64 *RemainingVariableStorageSize, UINT64 *MaximumVariableSize);
+
+typedef struct { /* 4.5 */
+	EFI_TABLE_HEADER Hdr;
+	EFI_GET_TIME GetTime;
+	void *SetTime;
+	void *GetWakeupTime;
+	void *SetWakeupTime;
+	EFI_STATUS(EFIAPI *SetVirtualAddressMap)(UINTN MemoryMapSize, UINTN DescriptorSize, UINT32 DescriptorVersion,
+						 EFI_MEMORY_DESCRIPTOR *VirtualMap);
+	EFI_STATUS(EFIAPI *ConvertPointer)(UINTN DebugDisposition, void **Address);
+	void *GetVariable;
+	void *GetNextVariableName;
+	EFI_SET_VARIABLE SetVariable;
+	void *GetNextHighMonotonicCount;
+	EFI_RESET_SYSTEM ResetSystem;
+	void *UpdateCapsule;
+	void *QueryCapsuleCapabilities;
+	EFI_QUERY_VARIABLE_INFO QueryVariableInfo;
+} EFI_RUNTIME_SERVICES;
+
+typedef struct { /* 4.6.2 */
+	UINT16 Version;
+	UINT16 Length;
+	UINT32 RuntimeServicesSupported;
+} EFI_RT_PROPERTIES_TABLE;
+
+typedef struct { /* 4.6.4; the descriptors follow, DescriptorSize apart */
+	UINT32 Version;
+	UINT32 NumberOfEntries;
+	UINT32 DescriptorSize;
+	UINT32 Flags;
+} EFI_MEMORY_ATTRIBUTES_TABLE;
 
 typedef struct { /* 4.6 */
 	EFI_GUID VendorGuid;
@@ -141,7 +224,7 @@ typedef struct { /* 4.3 */
 	void *ConOut;
 	EFI_HANDLE StandardErrorHandle;
 	void *StdErr;
-	void *RuntimeServices;
+	EFI_RUNTIME_SERVICES *RuntimeServices;
 	EFI_BOOT_SERVICES *BootServices;
 	UINTN NumberOfTableEntries;
 	EFI_CONFIGURATION_TABLE *ConfigurationTable;
@@ -175,6 +258,10 @@ struct EFI_LOAD_FILE2_PROTOCOL { /* 13.2 */
 	{ 0x09576e91, 0x6d3f, 0x11d2, { 0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b } }
 #define EFI_LOAD_FILE2_PROTOCOL_GUID                                                                                   \
 	{ 0x4006c0c1, 0xfcb3, 0x403e, { 0x99, 0x6d, 0x4a, 0x6c, 0x87, 0x24, 0xe0, 0x6d } }
+#define EFI_RT_PROPERTIES_TABLE_GUID                                                                                   \
+	{ 0xeb66918a, 0x7eef, 0x402a, { 0x84, 0x2e, 0x93, 0x1d, 0x21, 0xc3, 0x8a, 0xe9 } }
+#define EFI_MEMORY_ATTRIBUTES_TABLE_GUID                                                                               \
+	{ 0xdcfa911d, 0x26eb, 0x469f, { 0xa2, 0x20, 0x38, 0xb7, 0xdc, 0x46, 0x12, 0x20 } }
 /* Documentation/admin-guide/efi-stub.rst and drivers/firmware/efi/libstub/efi-stub-helper.c of Linux >= 5.8 */
 #define LINUX_EFI_INITRD_MEDIA_GUID                                                                                    \
 	{ 0x5568e427, 0x68fc, 0x4f3d, { 0xac, 0x74, 0xca, 0x55, 0x52, 0x31, 0xcc, 0x68 } }
@@ -202,10 +289,13 @@ typedef struct {
 } __attribute__((packed)) MEMORY_MAPPED_PATH;
 
 _Static_assert(sizeof(EFI_TABLE_HEADER) == 24, "EFI_TABLE_HEADER");
-_Static_assert(__builtin_offsetof(EFI_BOOT_SERVICES, LoadImage) == 200, "EFI_BOOT_SERVICES.LoadImage");
-_Static_assert(sizeof(EFI_BOOT_SERVICES) == 376, "EFI_BOOT_SERVICES");
-_Static_assert(__builtin_offsetof(EFI_SYSTEM_TABLE, BootServices) == 96, "EFI_SYSTEM_TABLE.BootServices");
-_Static_assert(__builtin_offsetof(EFI_LOADED_IMAGE_PROTOCOL, ImageBase) == 64, "EFI_LOADED_IMAGE_PROTOCOL.ImageBase");
+_Static_assert(__builtin_offsetof(EFI_BOOT_SERVICES, LoadImage) == 24 + 22 * sizeof(UINTN), "EFI_BOOT_SERVICES");
+_Static_assert(sizeof(EFI_BOOT_SERVICES) == 24 + 44 * sizeof(UINTN), "EFI_BOOT_SERVICES");
+_Static_assert(__builtin_offsetof(EFI_RUNTIME_SERVICES, SetVariable) == 24 + 8 * sizeof(UINTN), "EFI_RUNTIME_SERVICES");
+_Static_assert(sizeof(EFI_RUNTIME_SERVICES) == 24 + 14 * sizeof(UINTN), "EFI_RUNTIME_SERVICES");
+_Static_assert(__builtin_offsetof(EFI_SYSTEM_TABLE, BootServices) == (sizeof(UINTN) == 8 ? 96 : 60), "EFI_SYSTEM_TABLE");
+_Static_assert(__builtin_offsetof(EFI_LOADED_IMAGE_PROTOCOL, ImageBase) == 8 * sizeof(UINTN), "loaded image");
+_Static_assert(__builtin_offsetof(EFI_LOADED_IMAGE_PROTOCOL, ImageSize) == (sizeof(UINTN) == 8 ? 72 : 40), "its size");
 _Static_assert(sizeof(EFI_MEMORY_DESCRIPTOR) == 40, "EFI_MEMORY_DESCRIPTOR");
 _Static_assert(sizeof(VENDOR_MEDIA_PATH) == 24 && sizeof(MEMORY_MAPPED_PATH) == 28, "device paths");
 

@@ -32,9 +32,9 @@ static BOOLEAN transfer(UINT32 control, void *buffer, UINT32 size)
 	volatile struct dma_access access = {
 		.control = __builtin_bswap32(control),
 		.length = __builtin_bswap32(size),
-		.address = __builtin_bswap64((UINT64)buffer),
+		.address = __builtin_bswap64(address_of(buffer)),
 	};
-	UINT64 where = (UINT64)&access;
+	UINT64 where = (UINTN)&access;
 
 	out32(DMA_ADDRESS_HIGH, __builtin_bswap32((UINT32)(where >> 32)));
 	out32(DMA_ADDRESS_LOW, __builtin_bswap32((UINT32)where)); /* this write starts it */

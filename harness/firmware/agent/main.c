@@ -8,6 +8,7 @@
 #include "frame.h"
 #include "memory.h"
 #include "plan.h"
+#include "runtime.h"
 #include "serial.h"
 #include "tables.h"
 
@@ -71,11 +72,17 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 
 	/* Everything the host decides is read from here on, so a machine saved above can be given another plan. */
 	plan = plan_read();
+	if (plan->runtime.driver.size)
+		runtime_check(&plan->runtime);
 	for (UINTN i = 0; i < plan->table_count; i++)
 		table_install(&plan->tables[i]);
+	if (plan->runtime.driver.size)
+		runtime_install(&plan->runtime, plan->nonce);
 	boot_prepare(plan);
 
 	/* Nothing is allocated after the memory map. */
+	if (plan->runtime.driver.size)
+		report_runtime(&plan->runtime);
 	report_system_table();
 	report_memory_map();
 	report_image();

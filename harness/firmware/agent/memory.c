@@ -4,6 +4,8 @@
 #include "agent.h"
 #include "frame.h"
 
+#define LARGE_PAGE_SIZE 0x200000ULL
+
 struct memory_map memory_map_read(void)
 {
 	struct memory_map map = { 0 };
@@ -26,11 +28,18 @@ struct memory_map memory_map_read(void)
 	return map;
 }
 
+static void release(struct memory_map map)
+{
+	EFI_STATUS status = boot_services->FreePool(map.bytes);
+
+	if (EFI_FAILED(status))
+		fail("FreePool of a memory map", status);
+}
+
 EFI_PHYSICAL_ADDRESS memory_highest_free(UINT64 pages, EFI_PHYSICAL_ADDRESS end)
 {
 	struct memory_map map = memory_map_read();
 	EFI_PHYSICAL_ADDRESS highest = 0;
-	EFI_STATUS status;
 
 	end -= end % EFI_PAGE_SIZE;
 	for (UINTN at = 0; at + map.descriptor_size <= map.size; at += map.descriptor_size) {
@@ -46,10 +55,48 @@ EFI_PHYSICAL_ADDRESS memory_highest_free(UINT64 pages, EFI_PHYSICAL_ADDRESS end)
 		if (region_end - pages * EFI_PAGE_SIZE > highest)
 			highest = region_end - pages * EFI_PAGE_SIZE;
 	}
-	status = boot_services->FreePool(map.bytes);
-	if (EFI_FAILED(status))
-		fail("FreePool of a memory map", status);
+	release(map);
 	return highest;
+}
+
+EFI_PHYSICAL_ADDRESS memory_inside_largest(void)
+{
+	struct memory_map map = memory_map_read();
+	EFI_PHYSICAL_ADDRESS place = 0;
+	UINT64 largest = 0;
+
+	for (UINTN at = 0; at + map.descriptor_size <= map.size; at += map.descriptor_size) {
+		const EFI_MEMORY_DESCRIPTOR *region = (const void *)(map.bytes + at);
+
+		if (region->Type != EfiConventionalMemory || region->NumberOfPages <= largest ||
+		    region->PhysicalStart + region->NumberOfPages * EFI_PAGE_SIZE > 1ULL << 32)
+			continue;
+		largest = region->NumberOfPages;
+		place = (region->PhysicalStart + largest * EFI_PAGE_SIZE / 8 * 3) & ~(LARGE_PAGE_SIZE - 1);
+	}
+	release(map);
+	if (largest < 16 * LARGE_PAGE_SIZE / EFI_PAGE_SIZE)
+		fail("no 32 MiB of free memory in one piece below 4 GiB", EFI_OUT_OF_RESOURCES);
+	return place;
+}
+
+EFI_PHYSICAL_ADDRESS memory_free_page(EFI_PHYSICAL_ADDRESS address)
+{
+	struct memory_map map = memory_map_read();
+	EFI_PHYSICAL_ADDRESS place = 0;
+
+	address += 0x10000;
+	for (UINTN at = 0; at + map.descriptor_size <= map.size; at += map.descriptor_size) {
+		const EFI_MEMORY_DESCRIPTOR *region = (const void *)(map.bytes + at);
+		UINT64 end = region->PhysicalStart + region->NumberOfPages * EFI_PAGE_SIZE;
+
+		if (region->Type == EfiConventionalMemory && end > address && region->PhysicalStart <= address)
+			place = address;
+	}
+	release(map);
+	if (!place)
+		fail("the target conventional is not free memory", EFI_NOT_FOUND);
+	return place;
 }
 
 void report_memory_map(void)

@@ -3,130 +3,10 @@
 
 #include "agent.h"
 #include "frame.h"
+#include "statement.h"
 
 #define MAX_PLAN_BYTES 65536
 #define MAX_PAGES 0x40000 /* 1 GiB: larger is a slip of the pen, and the sizes below cannot overflow */
-#define MAX_FIELDS 12
-
-struct field {
-	struct span key;
-	struct span value;
-	BOOLEAN used;
-};
-
-struct statement {
-	UINTN line;
-	struct field fields[MAX_FIELDS];
-	UINTN count;
-};
-
-static __attribute__((noreturn)) void refuse_as(UINTN line, const char *what, struct span about, EFI_STATUS status)
-{
-	struct text text;
-
-	text_clear(&text);
-	text_add(&text, "plan line ");
-	text_decimal(&text, line);
-	text_add(&text, ": ");
-	text_add(&text, what);
-	text_span(&text, about);
-	fail(text.chars, status);
-}
-
-static __attribute__((noreturn)) void refuse(UINTN line, const char *what, struct span about)
-{
-	refuse_as(line, what, about, EFI_INVALID_PARAMETER);
-}
-
-static struct span span_of(const char *chars)
-{
-	UINTN length = 0;
-
-	while (chars[length])
-		length++;
-	return (struct span){ chars, length };
-}
-
-/* Cuts the text up to `separator` off the front of `rest`; the separator itself is dropped. */
-static struct span cut(struct span *rest, char separator)
-{
-	struct span head = { rest->start, 0 };
-
-	while (head.length < rest->length && head.start[head.length] != separator)
-		head.length++;
-	UINTN taken = head.length < rest->length ? head.length + 1 : head.length;
-	rest->start += taken;
-	rest->length -= taken;
-	return head;
-}
-
-static void split_fields(struct span rest, struct statement *statement)
-{
-	while (rest.length) {
-		struct span value = cut(&rest, ' ');
-		struct span key;
-
-		if (!value.length)
-			continue;
-		if (statement->count == MAX_FIELDS)
-			refuse(statement->line, "too many fields at ", value);
-		key = cut(&value, '=');
-		if (!key.length || !value.length)
-			refuse(statement->line, "not a key=value field: ", key);
-		for (UINTN i = 0; i < statement->count; i++) {
-			struct span other = statement->fields[i].key;
-			UINTN same = 0;
-
-			while (same < key.length && same < other.length && key.start[same] == other.start[same])
-				same++;
-			if (same == key.length && same == other.length)
-				refuse(statement->line, "key given twice: ", key);
-		}
-		statement->fields[statement->count++] = (struct field){ key, value, 0 };
-	}
-}
-
-/* The value of a key, marked as used; an empty span when the statement does not have it. */
-static struct span take(struct statement *statement, const char *key)
-{
-	for (UINTN i = 0; i < statement->count; i++) {
-		if (!span_is(statement->fields[i].key, key))
-			continue;
-		statement->fields[i].used = 1;
-		return statement->fields[i].value;
-	}
-	return (struct span){ 0 };
-}
-
-static struct span need(struct statement *statement, const char *key)
-{
-	struct span value = take(statement, key);
-
-	if (!value.length)
-		refuse(statement->line, "missing key: ", span_of(key));
-	return value;
-}
-
-static UINT64 to_number(const struct statement *statement, struct span value)
-{
-	UINT64 number;
-
-	if (!parse_number(value, &number))
-		refuse(statement->line, "not a number of at most 64 bits: ", value);
-	return number;
-}
-
-static UINT64 need_number(struct statement *statement, const char *key)
-{
-	return to_number(statement, need(statement, key));
-}
-
-static void all_used(const struct statement *statement)
-{
-	for (UINTN i = 0; i < statement->count; i++)
-		if (!statement->fields[i].used)
-			refuse(statement->line, "unknown key: ", statement->fields[i].key);
-}
 
 static void place_of(struct statement *statement, struct table_plan *table)
 {
@@ -194,6 +74,90 @@ static void boot_statement(struct statement *statement, struct plan *plan)
 	plan->cmdline = optional_file(cmdline);
 }
 
+static enum service service_of(const struct statement *statement, struct span name)
+{
+	static const char *const names[] = {
+#define X(id, name) name,
+		SERVICES(X)
+#undef X
+	};
+
+	for (UINTN i = 0; i < SERVICE_COUNT; i++)
+		if (span_is(name, names[i]))
+			return (enum service)i;
+	refuse(statement->line, "not a runtime service that can be hooked: ", name);
+}
+
+static enum fault fault_of(const struct statement *statement, struct span name)
+{
+	static const char *const names[] = {
+#define X(id, name) name,
+		FAULTS(X)
+#undef X
+	};
+
+	for (UINTN i = 0; i < FAULT_COUNT; i++) {
+		if (!span_is(name, names[i]))
+			continue;
+		if (i == FAULT_NONE || !FAULT_POSSIBLE(i))
+			refuse_as(statement->line, "not a fault that this firmware can commit: ", name,
+				  EFI_UNSUPPORTED);
+		return (enum fault)i;
+	}
+	refuse(statement->line, "not a fault: ", name);
+}
+
+static enum memattr_choice memattr_of(const struct statement *statement, struct span name)
+{
+	if (span_is(name, "correct"))
+		return MEMATTR_CORRECT;
+	if (span_is(name, "keep"))
+		return MEMATTR_KEEP;
+	if (span_is(name, "drop"))
+		return MEMATTR_DROP;
+	refuse(statement->line, "memattr= is none of correct, keep, drop: ", name);
+}
+
+static void arm(const struct statement *statement, struct span pair, struct runtime_plan *runtime)
+{
+	struct span name = cut(&pair, ':');
+	enum service service = service_of(statement, name);
+
+	if (service == SERVICE_SET_VARIABLE)
+		refuse(statement->line, "set-variable cannot be armed, its variables choose the fault",
+		       (struct span){ 0 });
+	if (!runtime->hooked[service])
+		refuse(statement->line, "armed but not hooked: ", name);
+	if (runtime->armed[service])
+		refuse(statement->line, "armed twice: ", name);
+	runtime->armed[service] = fault_of(statement, pair);
+}
+
+static void runtime_statement(struct statement *statement, struct plan *plan)
+{
+	struct runtime_plan *runtime = &plan->runtime;
+	struct span driver, hooks, armed;
+
+	if (runtime->driver.size)
+		refuse(statement->line, "a second runtime statement", (struct span){ 0 });
+	driver = need(statement, "driver");
+	hooks = need(statement, "hooks");
+	armed = take(statement, "arm");
+	runtime->memattr = memattr_of(statement, need(statement, "memattr"));
+	all_used(statement);
+	while (hooks.length) {
+		struct span name = cut(&hooks, ',');
+		enum service service = service_of(statement, name);
+
+		if (runtime->hooked[service])
+			refuse(statement->line, "hooked twice: ", name);
+		runtime->hooked[service] = 1;
+	}
+	while (armed.length)
+		arm(statement, cut(&armed, ','), runtime);
+	runtime->driver = fw_cfg_find(driver);
+}
+
 static void nonce_statement(UINTN line, struct span nonce, struct plan *plan)
 {
 	if (plan->has_nonce)
@@ -201,6 +165,7 @@ static void nonce_statement(UINTN line, struct span nonce, struct plan *plan)
 	if (nonce.length != 8 || !is_lower_hex(nonce))
 		refuse(line, "a nonce is eight lower case hexadecimal digits: ", nonce);
 	plan->has_nonce = 1;
+	plan->nonce = nonce;
 	frame_nonce(nonce); /* so that a mistake further down is reported under this run's nonce */
 }
 
@@ -210,6 +175,7 @@ static const struct {
 	void (*take)(struct statement *statement, struct plan *plan);
 } kinds[] = {
 	{ "table", table_statement },
+	{ "runtime", runtime_statement },
 	{ "boot", boot_statement },
 };
 

@@ -4,6 +4,7 @@
 #define HARNESS_AGENT_PLAN_H
 
 #include "fw_cfg.h"
+#include "runtime_abi.h"
 #include "text.h"
 
 #define MAX_TABLES 16
@@ -20,7 +21,18 @@ struct table_plan {
 	struct fw_cfg_file content;
 };
 
+enum memattr_choice { MEMATTR_CORRECT, MEMATTR_KEEP, MEMATTR_DROP };
+
+struct runtime_plan {
+	struct fw_cfg_file driver; /* size 0: no runtime statement */
+	BOOLEAN hooked[SERVICE_COUNT];
+	enum fault armed[SERVICE_COUNT];
+	enum memattr_choice memattr;
+};
+
 struct plan {
+	struct span nonce;
+	struct runtime_plan runtime;
 	struct table_plan tables[MAX_TABLES];
 	UINTN table_count;
 	BOOLEAN has_nonce;

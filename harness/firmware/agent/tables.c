@@ -30,7 +30,7 @@ static EFI_PHYSICAL_ADDRESS allocate(const struct table_plan *table)
 		pages = memory_highest_free(table->pages, table->address);
 	if (!table->exact && !pages)
 		fail_table(table, "no free memory below the address", EFI_OUT_OF_RESOURCES);
-	status = boot_services->AllocatePages(AllocateAddress, (UINT32)table->memory_type, table->pages, &pages);
+	status = boot_services->AllocatePages(AllocateAddress, (UINT32)table->memory_type, (UINTN)table->pages, &pages);
 	if (EFI_FAILED(status))
 		fail_table(table, "AllocatePages refused", status);
 	return pages;
@@ -39,14 +39,14 @@ static EFI_PHYSICAL_ADDRESS allocate(const struct table_plan *table)
 void table_install(const struct table_plan *table)
 {
 	EFI_PHYSICAL_ADDRESS pages = allocate(table);
-	UINT64 *word = (UINT64 *)pages;
-	void *content = (void *)(pages + table->offset);
+	UINT64 *word = pointer_to(pages);
+	void *content = pointer_to(pages + table->offset);
 	struct text name;
 	EFI_STATUS status;
 
 	/* Each word is its own address's canary, so that pages moved or copied elsewhere show as well. */
 	for (UINT64 left = table->pages * EFI_PAGE_SIZE / sizeof(*word); left; left--, word++)
-		*word = table->canary ^ (UINT64)word;
+		*word = table->canary ^ address_of(word);
 	if (!fw_cfg_read(table->content, content))
 		fail_table(table, "fw_cfg: the content cannot be read", EFI_DEVICE_ERROR);
 	status = boot_services->InstallConfigurationTable(&table->guid, content);
@@ -60,12 +60,20 @@ void table_install(const struct table_plan *table)
 	text_clear(&name);
 	text_guid(&name, &table->guid);
 	frame_field("guid", name.chars);
-	frame_field_hex("address", (UINT64)content);
+	frame_field_hex("address", address_of(content));
 	frame_field_hex("pages_address", pages);
 	frame_field_decimal("pages", table->pages);
 	frame_field_decimal("type", table->memory_type);
 	frame_field_decimal("size", table->content.size);
 	frame_end();
+}
+
+void *configuration_table(const EFI_GUID *guid)
+{
+	for (UINTN i = 0; i < system_table->NumberOfTableEntries; i++)
+		if (same_guid(&system_table->ConfigurationTable[i].VendorGuid, guid))
+			return system_table->ConfigurationTable[i].VendorTable;
+	return 0;
 }
 
 void report_firmware_fields(void)
@@ -84,15 +92,15 @@ void report_system_table(void)
 	struct text line;
 
 	frame_begin("systab");
-	frame_field_hex("address", (UINT64)system_table);
-	frame_field_hex("config_address", (UINT64)system_table->ConfigurationTable);
+	frame_field_hex("address", address_of(system_table));
+	frame_field_hex("config_address", address_of(system_table->ConfigurationTable));
 	frame_field_decimal("count", system_table->NumberOfTableEntries);
 	report_firmware_fields();
 	for (UINTN i = 0; i < system_table->NumberOfTableEntries; i++) {
 		text_clear(&line);
 		text_guid(&line, &system_table->ConfigurationTable[i].VendorGuid);
 		text_char(&line, ' ');
-		text_hex(&line, (UINT64)system_table->ConfigurationTable[i].VendorTable);
+		text_hex(&line, address_of(system_table->ConfigurationTable[i].VendorTable));
 		frame_body(line.chars, line.length);
 		frame_body("\n", 1);
 	}

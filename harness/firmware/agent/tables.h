@@ -8,6 +8,9 @@
 /* Allocates, fills and installs one table and reports it with a `table` frame. */
 void table_install(const struct table_plan *table);
 
+/* The configuration table of this GUID, or NULL. */
+void *configuration_table(const EFI_GUID *guid);
+
 /* Reports the system table and every configuration table with a `systab` frame. */
 void report_system_table(void);
 

@@ -45,15 +45,32 @@ void text_span(struct text *text, struct span span)
 		text_char(text, span.start[i]);
 }
 
-static void text_digits(struct text *text, UINT64 number, UINT64 base, UINTN width)
+/* Bit by bit, because for 32-bit code the compiler would call a library to divide 64 bits. Returns the remainder. */
+static UINT32 divide(UINT64 *number, UINT32 by)
+{
+	UINT64 quotient = 0;
+	UINT32 rest = 0;
+
+	for (int bit = 63; bit >= 0; bit--) {
+		rest = rest << 1 | (UINT32)(*number >> bit & 1);
+		quotient <<= 1;
+		if (rest >= by) {
+			rest -= by;
+			quotient |= 1;
+		}
+	}
+	*number = quotient;
+	return rest;
+}
+
+static void text_digits(struct text *text, UINT64 number, UINT32 base, UINTN width)
 {
 	char digits[20];
 	UINTN count = 0;
 
-	do {
-		digits[count++] = "0123456789abcdef"[number % base];
-		number /= base;
-	} while (number || count < width);
+	do
+		digits[count++] = "0123456789abcdef"[divide(&number, base)];
+	while (number || count < width);
 	while (count)
 		text_char(text, digits[--count]);
 }
@@ -106,21 +123,27 @@ static UINT64 digit(char c)
 	return 255;
 }
 
-static BOOLEAN parse_digits(struct span span, UINT64 base, UINT64 *number)
+static BOOLEAN parse_digits(struct span span, UINT32 base, UINT64 *number)
 {
-	UINT64 sum = 0;
+	UINT64 sum = 0, most = ~0ULL;
+	UINT32 last = divide(&most, base); /* 2^64 - 1 is most * base + last */
 
 	if (!span.length)
 		return 0;
 	for (UINTN i = 0; i < span.length; i++) {
 		UINT64 value = digit(span.start[i]);
 
-		if (value >= base || sum > (~0ULL - value) / base)
+		if (value >= base || sum > most || (sum == most && value > last))
 			return 0;
 		sum = sum * base + value;
 	}
 	*number = sum;
 	return 1;
+}
+
+BOOLEAN parse_hex(struct span span, UINT64 *number)
+{
+	return parse_digits(span, 16, number);
 }
 
 BOOLEAN parse_number(struct span span, UINT64 *number)

@@ -33,6 +33,7 @@ void text_span(struct text *text, struct span span);
 /* Each takes the whole span or returns 0 and leaves the result alone. */
 BOOLEAN parse_number(struct span span, UINT64 *number); /* decimal, or hexadecimal after 0x; at most 64 bits */
 BOOLEAN parse_guid(struct span span, EFI_GUID *guid);   /* b122a263-3661-4f68-9929-78f8b0d62180 */
+BOOLEAN parse_hex(struct span span, UINT64 *number);    /* without 0x */
 BOOLEAN is_lower_hex(struct span span);
 
 #endif
