@@ -159,6 +159,7 @@ class ScenarioItem(pytest.Item):
             self.verdict = verdict = session.run_one(self.variant)
         for name in ("status", "cause", "kernel", "release", "run_dir"):
             self.user_properties.append((f"harness.{name}", str(getattr(verdict, name) or "")))
+        self.user_properties.append(("harness.attempts", str(1 + len(verdict.attempts))))
         if verdict.cause is Cause.INTERRUPTED:
             record = f"; record: {verdict.run_dir}" if verdict.run_dir else ""
             pytest.exit(f"{verdict.headline}{record}", returncode=pytest.ExitCode.INTERRUPTED)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 
-from harness.cli import classify, doctor, fuzz, kernels, queries, run
+from harness.cli import classify, culprit, doctor, fuzz, kernels, queries, run, selftest
 from harness.cli.exits import Exit
 from harness.errors import HarnessError, HostError, InputError, Interrupted, QemuError, ScenarioErrors
 
@@ -55,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_parser(commands)
     kernels.add_parser(commands)
     fuzz.add_parser(commands)
+    culprit.add_parser(commands)
+    selftest.add_parser(commands)
     doctor.add_parser(commands)
     return parser
 

@@ -14,9 +14,10 @@ from harness.errors import ScenarioErrors
 from harness.load.known_issues import match
 from harness.load.scenarios import find_files, load_files
 from harness.load.schema import schema_text
-from harness.model.record import EventEntry, FrameEntry, NoteEntry, PhaseEntry, SampleEntry
-from harness.report import text
+from harness.model.record import CommandEntry, EventEntry, FrameEntry, NoteEntry, PhaseEntry, SampleEntry
+from harness.report import autopsy, text
 from harness.run.judge import judge as judge_record
+from harness.run.record import Record, UnreadableRecordError
 from harness.run.store import read_record, write_verdict
 
 
@@ -131,11 +132,22 @@ def show(options: argparse.Namespace) -> Exit:
                 what = f"   QMP {entry.name} {entry.data}"
             case NoteEntry():
                 what = f"   note: {entry.text}"
-            case _:
+            case CommandEntry():
                 what = f"<- {entry.name} {_fields(entry.fields)}"
+            case _:
+                what = f"   {entry.type} {getattr(entry, 'subject', '')} {getattr(entry, 'file', '')}"
         print(f"{entry.t_s:8.2f} s  {what}".rstrip())
     print(f"\nend: {record.end.kind}: {record.end.detail}" if record.end else "\nthe record has no end")
+    print(_autopsy(record), end="")
     return Exit.OK
+
+
+def _autopsy(record: Record) -> str:
+    """What the machine was doing at a bad end; empty when nobody looked."""
+    try:
+        return f"\nautopsy: {autopsy.render(record.autopsy)}" if record.autopsy is not None else ""
+    except UnreadableRecordError as error:
+        return f"\nautopsy: {error}\n"
 
 
 def _fields(fields: dict[str, str]) -> str:

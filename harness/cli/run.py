@@ -20,6 +20,7 @@ from harness.model.verdict import Cause, Verdict
 from harness.report import text
 from harness.report.progress import LiveProgress, PlainProgress
 from harness.run.assembly import Choices, default_jobs, make_workshop, this_host
+from harness.run.attempts import tally
 from harness.run.session import Options, Session
 from harness.run.stops import stops
 from harness.run.store import check_writable, stored_text
@@ -32,6 +33,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     setting.add_directories(parser)
     add_run_options(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts as JSON; - for standard output")
+    parser.add_argument("--repeat", type=_repeat, default=1, metavar="N", help="run each variant N times (1)")
     parser.add_argument("-j", "--jobs", type=_jobs, metavar="N", help="runs at the same time (default: one a core)")
     parser.set_defaults(action=run)
 
@@ -54,23 +56,25 @@ def run(options: argparse.Namespace) -> Exit:
     issues = () if options.no_known_issues else setting.places(options).known_issues()
     if options.json and str(options.json) != "-":
         _check_target(options.json)
-    progress = _progress(len(variants), quiet_stdout=str(options.json) == "-")
+    progress = _progress(len(variants) * options.repeat, quiet_stdout=str(options.json) == "-")
     with progress:
         host = this_host()
-        jobs = options.jobs or default_jobs(host, len(variants))
+        jobs = options.jobs or default_jobs(host, len(variants) * options.repeat)
         workshop = make_workshop(setting.places(options), replace(choices, jobs=jobs), progress.message, host)
         check_writable(options.runs)
         settings = Options(options.runs, jobs, issues, text.render, host.memory_available_bytes)
         session = Session(workshop, settings, progress)
         with stops(session):
-            verdicts = session.run(variants)
+            verdicts = session.run(variants, options.repeat)
     if options.json:
         _write_json(options.json, verdicts)
     if str(options.json) != "-":
-        _print(verdicts, len(variants))
+        _print(verdicts, len(variants) * options.repeat)
     if session.interrupted:
         records = sum(bool(verdict.run_dir) for verdict in verdicts)
-        raise Interrupted(f"stopped on request; {records} of {len(variants)} runs have a record in {options.runs}")
+        raise Interrupted(
+            f"stopped on request; {records} of {len(variants) * options.repeat} runs have a record in {options.runs}"
+        )
     return exit_for(verdicts)
 
 
@@ -89,6 +93,9 @@ def _print(verdicts: Sequence[Verdict], total: int) -> None:
         print(stored_text(verdict) or text.render(verdict))
     if total > 1:
         print(text.summary(verdicts))
+    for item in tally(verdicts):
+        if item.flaky:
+            print(f"FLAKY       {item}")
 
 
 def _check_target(path: Path) -> None:
@@ -108,6 +115,7 @@ def _write_json(path: Path, verdicts: Sequence[Verdict]) -> None:
     document = {
         "format": 1,
         "exit": int(exit_for(verdicts)),
+        "flaky": [item.model_dump(mode="json") for item in tally(verdicts) if item.flaky],
         "verdicts": [verdict.model_dump(mode="json") for verdict in verdicts],
     }
     data = json.dumps(document, indent=1) + "\n"
@@ -118,6 +126,12 @@ def _write_json(path: Path, verdicts: Sequence[Verdict]) -> None:
         path.write_text(data)
     except OSError as error:
         raise InputError(f"--json {path}: {error.strerror}") from error
+
+
+def _repeat(value: str) -> int:
+    if not value.isdigit() or not 1 <= int(value) <= 10_000:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number from 1 to 10000")
+    return int(value)
 
 
 def _jobs(value: str) -> int:

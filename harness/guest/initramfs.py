@@ -9,18 +9,18 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HostError, InputError
 from harness.guest import newc, pad
 from harness.guest.modules import ModuleSet, collect
-from harness.guest.tools import FILES, GuestTools, build_helper
+from harness.guest.tools import FILES, HELPERS, DumpTools, GuestTools, build_helper, find_dump_tools
 from harness.model.kernel import KernelImage
 
 PAD_NAME = "pad"
-_SCRIPTS = ("commands.sh", "facts.sh", "link.sh")
+_SCRIPTS = ("commands.sh", "facts.sh", "kdump.sh", "link.sh", "pagetables.sh", "runtime.sh")
 _EMPTY = ("proc", "sys", "dev", "run", "modules", "harness", "bin", "lib")
 
 
@@ -39,10 +39,13 @@ class Initrd:
     absent: tuple[str, ...]
 
 
-def build_initrd(kernel: KernelImage, tools: GuestTools, pad_bytes: int, directory: Path) -> Initrd:
+def build_initrd(
+    kernel: KernelImage, tools: GuestTools, pad_bytes: int, directory: Path, *, capture: bool = False
+) -> Initrd:
     """Build the initramfs for a kernel into ``directory``, named by its hash; one that is there already is used again.
 
     The same kernel, tools and padding give the same bytes. ``pad_bytes`` is the exact size of the file ``/pad``.
+    The initramfs of a ``capture`` kernel has makedumpfile, too.
 
     Raises:
         InputError: the padding does not fit in an archive, or the kernel's modules are broken.
@@ -51,7 +54,8 @@ def build_initrd(kernel: KernelImage, tools: GuestTools, pad_bytes: int, directo
     if not 0 <= pad_bytes <= newc.MAX_FILE_BYTES:
         raise InputError(f"an initrd cannot be padded with {pad_bytes} bytes", hint="choose less than 4GiB")
     modules = collect(kernel.modules)
-    members = contents(modules, tools, build_helper(tools, directory))
+    helpers = {name: build_helper(tools, directory, name) for name in HELPERS}
+    members = contents(modules, tools, helpers, find_dump_tools() if capture else None)
     tag = hashlib.sha256(b"".join(newc.write(members))).digest()[: pad.TAG_BYTES]
     padding = newc.file(PAD_NAME, newc.Stream(pad_bytes, lambda: pad.chunks(tag, pad_bytes)))
     members.append(padding)
@@ -72,23 +76,30 @@ def build_initrd(kernel: KernelImage, tools: GuestTools, pad_bytes: int, directo
     )
 
 
-def contents(modules: ModuleSet, tools: GuestTools, helper: Path) -> list[newc.Entry]:
+def contents(
+    modules: ModuleSet, tools: GuestTools, helpers: Mapping[str, Path], dump: DumpTools | None = None
+) -> list[newc.Entry]:
     """Everything but the padding, in an order that depends on nothing but the contents."""
     entries = [
         newc.file("init", (FILES / "init").read_bytes(), executable=True),
         newc.file("bin/busybox", _read(tools.busybox), executable=True),
         newc.symlink("bin/sh", "busybox"),
         newc.file("bin/kexec", _read(tools.kexec), executable=True),
-        newc.file("bin/hkexec", _read(helper), executable=True),
+        *(newc.file(f"bin/{name}", _read(path), executable=True) for name, path in helpers.items()),
         # Without it the kernel warns "unable to open an initial console" and init has no standard output.
         newc.character_device("dev/console", 5, 1),
         newc.file("modules/list", module_list(modules)),
         *(newc.file(f"harness/{name}", (FILES / name).read_bytes()) for name in _SCRIPTS),
-        *(newc.file(name, _read(path), executable=True) for name, path in tools.libraries),
+        *(newc.file("bin/makedumpfile", _read(tool.makedumpfile), executable=True) for tool in (dump,) if tool),
+        *(newc.file(name, _read(path), executable=True) for name, path in _libraries(tools, dump)),
         *(newc.file(f"modules/{module.name}.ko", module.content) for module in modules.load),
     ]
     names = [entry.name for entry in entries] + [f"{name}/" for name in _EMPTY]
     return newc.parents(names) + entries
+
+
+def _libraries(tools: GuestTools, dump: DumpTools | None) -> list[tuple[str, Path]]:
+    return sorted({**dict(tools.libraries), **dict(dump.libraries if dump else ())}.items())
 
 
 def module_list(modules: ModuleSet) -> bytes:

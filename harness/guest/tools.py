@@ -22,6 +22,8 @@ LIBRARY_PATH = tuple(
 """Where shared libraries are looked for; no LD_LIBRARY_PATH, so that the same host gives the same initramfs."""
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROGRAM_TIMEOUT_S = 60.0
+HELPERS = ("hkexec", "hstress", "hruntime")
+"""Programs of our own in the guest, one C file each; see the comment at the top of each."""
 _HELPER_FLAGS = (
     *(
         "-Os",
@@ -75,6 +77,26 @@ def find_tools() -> GuestTools:
     return GuestTools(busybox, kexec, find_libraries(kexec), compiler, versions)
 
 
+@dataclass(frozen=True)
+class DumpTools:
+    """What the initramfs of a capture kernel has besides."""
+
+    makedumpfile: Path
+    libraries: tuple[tuple[str, Path], ...]
+    """As those of GuestTools."""
+    version: str
+
+
+def find_dump_tools() -> DumpTools:
+    """Look for makedumpfile on this host.
+
+    Raises:
+        HostError: it, or a library of it, is not there.
+    """
+    makedumpfile = find_program("makedumpfile", "makedumpfile")
+    return DumpTools(makedumpfile, find_libraries(makedumpfile), _first_line([makedumpfile, "-v"]))
+
+
 def find_program(name: str, package: str) -> Path:
     """A program on PATH, or where a user's PATH on Debian does not look (kexec is in /sbin).
 
@@ -124,21 +146,21 @@ def agent_version() -> str:
     return digest.hexdigest()[:12]
 
 
-def build_helper(tools: GuestTools, directory: Path) -> Path:
-    """Compile ``hkexec.c`` into ``directory``; the result is kept and used again for the same source and compiler.
+def build_helper(tools: GuestTools, directory: Path, name: str = HELPERS[0]) -> Path:
+    """Compile ``NAME.c`` into ``directory``; the result is kept and used again for the same source and compiler.
 
     Raises:
         HostError: clang or lld failed, or the directory cannot be written.
     """
-    source = FILES / "hkexec.c"
+    source = FILES / f"{name}.c"
     key = "\0".join([source.read_text(), *_HELPER_FLAGS, tools.versions.get("clang", str(tools.compiler))])
-    path = directory / f"hkexec-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    path = directory / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     if path.is_file():
         return path
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=directory, prefix=".hkexec-") as scratch:
-            built = Path(scratch) / "hkexec"
+        with tempfile.TemporaryDirectory(dir=directory, prefix=f".{name}-") as scratch:
+            built = Path(scratch) / name
             run([tools.compiler, *_HELPER_FLAGS, "-o", built, source], package="clang lld")
             os.replace(built, path)
     except OSError as error:

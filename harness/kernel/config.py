@@ -20,9 +20,18 @@ _NEEDS: Mapping[Capability, tuple[str, ...]] = {
     Capability.FIRMWARE_MEMMAP: ("FIRMWARE_MEMMAP",),
     Capability.EFI_FAKE_MEMMAP: ("EFI_FAKE_MEMMAP",),
     Capability.EFI_SOFT_RESERVE: ("EFI_SOFT_RESERVE",),
+    Capability.CRASH_DUMP: ("CRASH_DUMP", "PROC_VMCORE"),
+    Capability.SYSRQ: ("MAGIC_SYSRQ",),
+    Capability.SYSRQ_SERIAL: ("MAGIC_SYSRQ", "MAGIC_SYSRQ_SERIAL"),
+    # A module would do for the kernel, but not for the guest's initramfs, which brings none but the harness's own.
+    Capability.LKDTM: ("LKDTM",),
+    Capability.SOFTLOCKUP_DETECTOR: ("SOFTLOCKUP_DETECTOR",),
 }
 _BUILT = "no distribution sets it; use tiny-6.1 or tiny-5.10, which the harness builds"
-_WAY_OUT: Mapping[Capability, str] = {Capability.EFI_FAKE_MEMMAP: _BUILT}
+_WAY_OUT: Mapping[Capability, str] = {
+    Capability.EFI_FAKE_MEMMAP: _BUILT,
+    Capability.LKDTM: "use a tiny kernel, which the harness builds, or another trigger of the crash",
+}
 """What to use instead, where the harness has something."""
 _REMOVED: Mapping[Capability, tuple[tuple[int, int], str]] = {
     Capability.EFI_FAKE_MEMMAP: (

@@ -1,7 +1,7 @@
 """The JSON Schema (2020-12) of scenario files, for editors: completion, hover texts and the same limits as here.
 
 Made from the model and from what a file has more than the model: the matrix in the place of ``kernel`` and
-``firmware_name``, the short forms ``boot`` and ``no_crash``, and ``${axis}`` in the place of any scalar.
+``firmware_name``, the short forms such as ``boot`` and ``no_crash``, and ``${axis}`` in the place of any scalar.
 The kept copy is harness/schema/scenario.schema.json; a test compares.
 """
 
@@ -14,15 +14,17 @@ from typing import Any
 
 from harness.load.matrix import DEFAULT_FIRMWARE
 from harness.load.scenarios import file_keys
-from harness.model.scenario import Scenario
+from harness.model.scenario import SHORT_EXPECTATIONS, SHORT_STEPS, Scenario
 
 SCHEMA_VERSION = 1
 """Counted up when a file that was right becomes wrong."""
 SCHEMA_ID = f"urn:efi-harness:scenario:{SCHEMA_VERSION}"
 
 _AXIS_USE = {"type": "string", "pattern": r"\$\{[a-z][a-z0-9-]*\}", "description": "A value of the matrix."}
-_SHORT_FORMS = {"steps": "boot", "expect": "no_crash"}
-_SHORT_TEXTS = {"boot": "Start the kernel from firmware.", "no_crash": "The same as {no_crash: true}."}
+_SHORT_FORMS = {
+    "steps": {word: f"The same as {{{word}: {{}}}}." for word in SHORT_STEPS},
+    "expect": {word: f"The same as {{{word}: true}}." for word in SHORT_EXPECTATIONS},
+}
 _NOTES = ("title", "description", "default", "examples")
 _VALUE = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "number"}, {"type": "boolean"}]}
 
@@ -55,9 +57,9 @@ def file_schema() -> dict[str, Any]:
     """The schema of a scenario file."""
     model = copy.deepcopy(Scenario.model_json_schema())
     properties = {key: model["properties"].get(key, _MATRIX) for key in file_keys()}
-    for key, word in _SHORT_FORMS.items():
-        short = {"const": word, "description": _SHORT_TEXTS[word]}
-        properties[key]["items"] = {"oneOf": [short, *properties[key]["items"]["oneOf"]]}
+    for key, texts in _SHORT_FORMS.items():
+        short = [{"const": word, "description": text} for word, text in texts.items()]
+        properties[key]["items"] = {"oneOf": [*short, *properties[key]["items"]["oneOf"]]}
     definitions = {name: _with_axes(node, model["$defs"]) for name, node in model["$defs"].items()}
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -112,7 +112,7 @@ class Failure:
     """A wait ended badly.
 
     With ``grace_s`` the wait goes on that long, in case a better answer is on its way: a success, or a failure
-    without grace, then takes its place.
+    without grace, then takes its place; one with less grace makes the wait shorter.
     """
 
     kind: EndKind
@@ -231,8 +231,11 @@ class Feed:
                 failed = failure(happening) or _died(happening)
                 if failed is not None and failed.grace_s <= 0:
                     return failed
-                if failed is not None and pending is None:
-                    pending, ends = failed, deadline.sooner(failed.grace_s)
+                if failed is not None:
+                    ends = ends.sooner(failed.grace_s)
+                    # QEMU's end explains why its ports were closed.
+                    if pending is None or (pending.kind is EndKind.PORT_LOST and isinstance(happening.data, Exited)):
+                        pending = failed
             if not batch and ends.expired:
                 return pending or self._nothing_came(clock.now_s() - began_s)
 

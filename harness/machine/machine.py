@@ -54,10 +54,10 @@ class Machine:
             with Machine.start(argv, run_dir, feed, nonce=nonce, patterns={"panic": r"Kernel panic - .*"}) as machine:
                 outcome = feed.wait(success, failure, Deadline.after(30), since=0)
 
-        Ports, debug console, QMP and ``-S`` are added to ``argv``. QEMU starts stopped; it is continued when QMP is
-        connected and all ports are drained, so a wait from cursor 0 of a new feed misses nothing. However the block is
-        left, QEMU is gone and reaped, threads are joined and logs are closed. The feed's ``record`` may be called up
-        to then. Call this from a thread that lives as long as the block (see Process.start).
+        Ports, debug console, QMP, QEMU's log and ``-S`` are added to ``argv``. QEMU starts stopped; it is continued
+        when QMP is connected and all ports are drained, so a wait from cursor 0 of a new feed misses nothing. However
+        the block is left, QEMU is gone and reaped, threads are joined and logs are closed. The feed's ``record`` may be
+        called up to then. Call this from a thread that lives as long as the block (see Process.start).
 
         Raises:
             QemuError: QEMU is missing, ends at once (its argv and stderr are in the error), or does not speak QMP.
@@ -77,7 +77,7 @@ class Machine:
             ours = {"com1": console.port.theirs, "com2": link.port.theirs, "qmp": qmp.theirs}
             fds = {name: end.fileno() for name, end in ours.items()}
             people, notes = _people_socket(directory)
-            full_argv = (*argv, "-S", *_ports(fds, directory), *people)
+            full_argv = (*argv, "-S", "-D", str(directory / "qemu.log"), *_ports(fds, directory), *people)
             process = Process.start(full_argv, directory / "qemu.stderr", feed, tuple(fds.values()))
             stack.callback(process.stop)
             for end in ours.values():

@@ -11,12 +11,21 @@ from harness.machine.qmp import Qmp
 
 
 class Memory:
-    """Reads by QMP ``pmemsave`` through a file in ``directory``. For one thread."""
+    """Reads by QMP ``pmemsave`` through a file in ``directory``. For one thread.
 
-    def __init__(self, qmp: Qmp, directory: Path) -> None:
+    ``timeout_s`` is how long QEMU may take for one command.
+    """
+
+    def __init__(self, qmp: Qmp, directory: Path, *, timeout_s: float = 10.0) -> None:
         self._qmp = qmp
+        self._timeout_s = timeout_s
         self._file = directory.resolve() / "pmemsave.tmp"  # QEMU opens it
         self._depth = 0
+
+    @property
+    def held(self) -> bool:
+        """Inside ``stopped()``?"""
+        return self._depth > 0
 
     def read(self, address: int, size_bytes: int) -> bytes:
         """``size_bytes`` bytes (at least 1) from guest-physical ``address``, all of one moment.
@@ -30,7 +39,8 @@ class Memory:
         what = f"pmemsave of {size_bytes} bytes at 0x{address:x}"
         with self.stopped():
             try:
-                self._qmp.execute("pmemsave", {"val": address, "size": size_bytes, "filename": str(self._file)})
+                arguments = {"val": address, "size": size_bytes, "filename": str(self._file)}
+                self._qmp.execute("pmemsave", arguments, timeout_s=self._timeout_s)
                 data = self._file.read_bytes()
             except OSError as error:
                 raise QemuError(f"{what}: {self._file} cannot be read: {error.strerror or error}") from error
@@ -61,18 +71,15 @@ class Memory:
 
     @contextmanager
     def _pause(self) -> Iterator[None]:
-        if self._qmp.status() != "running":
+        if self._qmp.status(timeout_s=self._timeout_s) != "running":
             yield
             return
-        self._qmp.pausing = True
-        try:
-            self._qmp.execute("stop")
+        with self._qmp.asked():
+            self._qmp.execute("stop", timeout_s=self._timeout_s)
             # A guest that panicked or switched off just before must stay as it is.
-            ours = self._qmp.status() == "paused"
+            ours = self._qmp.status(timeout_s=self._timeout_s) == "paused"
             try:
                 yield
             finally:
                 if ours:
-                    self._qmp.execute("cont")
-        finally:
-            self._qmp.pausing = False
+                    self._qmp.execute("cont", timeout_s=self._timeout_s)

@@ -11,7 +11,7 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,8 +53,16 @@ class Qmp:
         self._thread.start()
         self._connecting: asyncio.Task[None] | None = None
         self._pump: asyncio.Task[None] | None = None
-        self.pausing = False
-        """True while the harness itself stops the CPUs: STOP and RESUME events are then marked ``asked``."""
+        self._asked = 0
+
+    @contextlib.contextmanager
+    def asked(self) -> Iterator[None]:
+        """Inside, the harness itself stops the CPUs: STOP and RESUME events are marked ``asked``. May be nested."""
+        self._asked += 1
+        try:
+            yield
+        finally:
+            self._asked -= 1
 
     def connect(self, timeout_s: float) -> None:
         """Greet QEMU and begin to receive events.
@@ -77,13 +85,13 @@ class Qmp:
         self._note({"return": result})
         return result
 
-    def status(self) -> str:
+    def status(self, *, timeout_s: float = 10.0) -> str:
         """RunState as in query-status: ``running``, ``paused``, ``guest-panicked``, ``internal-error`` ...
 
         Raises:
             QemuError: as ``execute``.
         """
-        return str(self.execute("query-status")["status"])
+        return str(self.execute("query-status", timeout_s=timeout_s)["status"])
 
     def close(self) -> None:
         """End the session, the loop and its thread. QEMU may be gone already."""
@@ -159,7 +167,7 @@ class Qmp:
     def _event(self, message: Message) -> None:
         name = str(message["event"])
         data = message.get("data")
-        asked = self.pausing and name in {"STOP", "RESUME"}
+        asked = self._asked > 0 and name in {"STOP", "RESUME"}
         self._note(dict(message))
         self._feed.push(Source.QMP, Event(name, data if isinstance(data, dict) else {}, asked))
 

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from harness.model.base import Value
 from harness.model.kdump import CaptureOptions, CrashOptions
+from harness.model.names import Syscall
+from harness.model.pagetables import StressOptions
+from harness.model.runtime_steps import RebootOptions, RuntimeOptions
 
 
 class KexecAction(Value):
@@ -36,7 +39,64 @@ class CaptureAction(Value):
     capture: CaptureOptions
 
 
+class PageTablesAction(Value):
+    """Call firmware once and read the page tables that it ran on."""
+
+    action: Literal["page_tables"] = "page_tables"
+
+
+class StressAction(Value):
+    """Call firmware beside processes that use its addresses."""
+
+    action: Literal["stress"] = "stress"
+    stress: StressOptions
+
+
+class RuntimeAction(Value):
+    """Call a runtime service once."""
+
+    action: Literal["runtime"] = "runtime"
+    runtime: RuntimeOptions
+
+
+class AliveAction(Value):
+    """Look whether the machine is alive."""
+
+    action: Literal["alive"] = "alive"
+
+
+class EfivarsAction(Value):
+    """Write variables and read them back."""
+
+    action: Literal["efivars"] = "efivars"
+    round_trips: int
+
+
+class RebootAction(Value):
+    """Reset the machine."""
+
+    action: Literal["reboot"] = "reboot"
+    reboot: RebootOptions
+
+
+class KexecRefusedAction(Value):
+    """Try to load the kernel of the next epoch by a call that must refuse it."""
+
+    action: Literal["kexec_refused"] = "kexec_refused"
+    syscall: Syscall
+
+
 Action = Annotated[
-    KexecAction | CrashKernelAction | CrashAction | CaptureAction,
+    KexecAction
+    | CrashKernelAction
+    | CrashAction
+    | CaptureAction
+    | PageTablesAction
+    | StressAction
+    | RuntimeAction
+    | AliveAction
+    | EfivarsAction
+    | RebootAction
+    | KexecRefusedAction,
     Field(discriminator="action"),
 ]

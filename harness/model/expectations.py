@@ -8,6 +8,8 @@ from pydantic import Discriminator, Field, Tag
 
 from harness.model.base import Value
 from harness.model.names import FakeMem, SoftReserved, TableName
+from harness.model.pagetables import EfiPages
+from harness.model.runtime_steps import FirmwareBitsExpected, RuntimeFaultExpected, RuntimeServicesExpected
 
 
 class TableIntact(Value):
@@ -45,6 +47,32 @@ class SoftReservedExact(Value):
     )
 
 
+class EfiPageTables(Value):
+    efi_page_tables: EfiPages = Field(
+        description="What holds for every page of EFI's mappings, the 1:1 ones and those in the EFI window, at every "
+        "page_tables step. no-global: none is global. wx-free: none is both writable and executable, while firmware's "
+        "Memory Attributes Table is intact. both-views: they are those that the kernel shows in debugfs, entry by "
+        "entry."
+    )
+
+
+class StressClean(Value):
+    stress: Literal["clean"] = Field(
+        description="In every stress step each call of firmware succeeded and read back what it wrote, and no process "
+        "saw other content in its pages than its own. QEMU's TCG keeps no stale TLB entries, so only with KVM could "
+        "those show."
+    )
+
+
+class KdumpClean(Value):
+    kdump_clean: Literal[True, "strict"] = Field(
+        default=True,
+        description="The crash that was injected, and no other, is in the dump; the dump is complete and holds what "
+        "memory held; the capture kernel came up in its reserved region. docs/kdump.md says it check by check. strict: "
+        "also without the one thing that is forgiven otherwise, the wiping of the stub's INITRD table.",
+    )
+
+
 def _expectation_tag(item: Any) -> str | None:
     for name in _EXPECTATIONS:
         if item == name or hasattr(item, name) or (isinstance(item, dict) and name in item):
@@ -52,12 +80,30 @@ def _expectation_tag(item: Any) -> str | None:
     return None
 
 
-_EXPECTATIONS = ("table_intact", "kexec_would_overlap", "fake_mem", "soft_reserved", "no_crash")
+_EXPECTATIONS = (
+    "table_intact",
+    "kexec_would_overlap",
+    "fake_mem",
+    "soft_reserved",
+    "efi_page_tables",
+    "stress",
+    "runtime_fault",
+    "runtime_services",
+    "firmware_bits",
+    "kdump_clean",
+    "no_crash",
+)
 Expectation = Annotated[
     Annotated[TableIntact, Tag("table_intact")]
     | Annotated[KexecWouldOverlap, Tag("kexec_would_overlap")]
     | Annotated[FakeMemExact, Tag("fake_mem")]
     | Annotated[SoftReservedExact, Tag("soft_reserved")]
+    | Annotated[EfiPageTables, Tag("efi_page_tables")]
+    | Annotated[StressClean, Tag("stress")]
+    | Annotated[RuntimeFaultExpected, Tag("runtime_fault")]
+    | Annotated[RuntimeServicesExpected, Tag("runtime_services")]
+    | Annotated[FirmwareBitsExpected, Tag("firmware_bits")]
+    | Annotated[KdumpClean, Tag("kdump_clean")]
     | Annotated[NoCrash, Tag("no_crash")],
     Discriminator(
         _expectation_tag,

@@ -2,19 +2,114 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import Field
 
 from harness.model.base import Value
+from harness.model.kernel import Capability
 
 
 class CrashTrigger(StrEnum):
-    """How the running kernel is crashed."""
+    """How the running kernel is crashed, always by or in a task that carries the run's nonce in its name."""
 
     SYSRQ = "sysrq"
     """``echo c >/proc/sysrq-trigger`` (Documentation/admin-guide/sysrq.rst)."""
+    SYSRQ_IN_IRQ = "sysrq-in-irq"
+    """A BREAK on the serial console, then ``c``: the kernel crashes inside the UART's interrupt. From outside."""
+    NMI = "nmi"
+    """An NMI from outside (QMP inject-nmi), with ``unknown_nmi_panic``."""
+    INIT_DIES = "init-dies"
+    """Process 1 ends: "Attempted to kill init!"."""
+    NULL_DEREF = "null-deref"
+    """LKDTM EXCEPTION: a write through a null pointer, with ``panic_on_oops``."""
+    BUG = "bug"
+    """LKDTM BUG: ``BUG()``, with ``panic_on_oops``."""
+    PANIC_ON_WARN = "panic-on-warn"
+    """LKDTM WARNING, with ``panic_on_warn``."""
+    SOFTLOCKUP = "softlockup"
+    """LKDTM SOFTLOCKUP, with ``softlockup_panic``; the watchdog needs about 20 s of guest time."""
+    DOUBLE_FAULT = "double-fault"
+    """LKDTM EXHAUST_STACK: the page fault on the stack's guard page finds no stack and becomes a double fault."""
+
+
+class Trigger(Value):
+    """What is known about a way to crash a kernel."""
+
+    needs: tuple[Capability, ...]
+    """What the crashed kernel must have."""
+    report: str
+    """A regular expression for the line of the kernel's log by which this crash is known from others."""
+    code: tuple[str, ...] = ()
+    """Functions of which one is on the stack of the task that crashed; none where it differs too much."""
+    before: str = ""
+    """What may be reported before that line: a trigger that warns first."""
+
+
+_LKDTM = (Capability.LKDTM,)
+TRIGGERS: Mapping[CrashTrigger, Trigger] = MappingProxyType(
+    {
+        CrashTrigger.SYSRQ: Trigger(
+            needs=(Capability.SYSRQ,),
+            report=r"Kernel panic - not syncing: sysrq triggered crash",
+            code=("sysrq_handle_crash", "__handle_sysrq", "write_sysrq_trigger"),
+        ),
+        CrashTrigger.SYSRQ_IN_IRQ: Trigger(
+            needs=(Capability.SYSRQ, Capability.SYSRQ_SERIAL),
+            report=r"Kernel panic - not syncing: sysrq triggered crash",
+            code=("sysrq_handle_crash", "__handle_sysrq", "serial8250_handle_irq", "serial8250_interrupt"),
+        ),
+        CrashTrigger.NMI: Trigger(
+            needs=(),
+            report=r"Kernel panic - not syncing: NMI: Not continuing",
+            code=("unknown_nmi_error", "default_do_nmi", "exc_nmi", "asm_exc_nmi", "nmi_panic"),
+        ),
+        CrashTrigger.INIT_DIES: Trigger(
+            needs=(),
+            report=r"Kernel panic - not syncing: Attempted to kill init!",
+            code=("do_exit", "do_group_exit", "__x64_sys_exit_group"),
+        ),
+        CrashTrigger.NULL_DEREF: Trigger(
+            needs=_LKDTM,
+            report=r"BUG: (?:kernel NULL pointer dereference|unable to handle kernel NULL pointer dereference)",
+            code=("lkdtm_EXCEPTION", "lkdtm_do_action", "direct_entry"),
+        ),
+        CrashTrigger.BUG: Trigger(
+            needs=_LKDTM,
+            report=r"kernel BUG at \S*drivers/misc/lkdtm/bugs\.c",
+            code=("lkdtm_BUG", "lkdtm_do_action", "direct_entry"),
+        ),
+        CrashTrigger.PANIC_ON_WARN: Trigger(
+            needs=_LKDTM,
+            report=r"Kernel panic - not syncing: (?:kernel: )?panic_on_warn set",
+            before=r"WARNING: ",
+            code=("lkdtm_WARNING", "lkdtm_do_action", "direct_entry", "__warn", "check_panic_on_warn"),
+        ),
+        CrashTrigger.SOFTLOCKUP: Trigger(
+            needs=(*_LKDTM, Capability.SOFTLOCKUP_DETECTOR),
+            report=r"Kernel panic - not syncing: softlockup: hung tasks",
+            before=r"BUG: soft lockup",
+            code=("lkdtm_SOFTLOCKUP", "lkdtm_do_action", "direct_entry", "watchdog_timer_fn"),
+        ),
+        CrashTrigger.DOUBLE_FAULT: Trigger(
+            needs=_LKDTM,
+            report=r"BUG: (?:stack guard page was hit|TASK stack guard page was hit|IRQ stack guard page was hit)"
+            r"|(?:Kernel panic - not syncing: )?double fault|traps: PANIC: double fault",
+            code=(),
+        ),
+    }
+)
+
+TASK_PREFIX = "hX"
+"""The crashing task is called ``hX1a2b3c4d`` in the run with the nonce 1a2b3c4d (Documentation: /proc/PID/comm)."""
+
+
+def task_name(nonce: str) -> str:
+    """The name of the task that crashes a run's kernel; at most 15 bytes (TASK_COMM_LEN)."""
+    return f"{TASK_PREFIX}{nonce}"
 
 
 DumpLevel = Annotated[int, Field(ge=0, le=31)]
@@ -24,7 +119,11 @@ DumpLevel = Annotated[int, Field(ge=0, le=31)]
 class CrashOptions(Value):
     """The crash."""
 
-    by: CrashTrigger = Field(description="What crashes the kernel.")
+    by: CrashTrigger = Field(
+        description="What crashes the kernel. sysrq, init-dies: from inside; sysrq-in-irq (a BREAK on the serial "
+        "console), nmi: from outside; null-deref, bug, panic-on-warn, softlockup, double-fault: by LKDTM, which "
+        "distributions do not build."
+    )
 
 
 class CaptureOptions(Value):

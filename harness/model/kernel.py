@@ -21,6 +21,11 @@ class Capability(StrEnum):
     FIRMWARE_MEMMAP = "firmware-memmap"
     EFI_FAKE_MEMMAP = "efi-fake-memmap"
     EFI_SOFT_RESERVE = "efi-soft-reserve"
+    CRASH_DUMP = "crash-dump"
+    SYSRQ = "sysrq"
+    SYSRQ_SERIAL = "sysrq-serial"
+    LKDTM = "lkdtm"
+    SOFTLOCKUP_DETECTOR = "softlockup-detector"
 
 
 class Decision(Value):

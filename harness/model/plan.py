@@ -119,6 +119,8 @@ class Plan(Value):
     watch: tuple[TableName, ...] = ()
     """Tables sampled from outside at every border."""
     epochs: tuple[EpochPlan, ...]
+    vmcore_disk_bytes: int = 0
+    """Size of the disk that a capture kernel writes to; 0 for a run that captures nothing."""
     payloads: tuple[Payload, ...] = ()
     argv: tuple[str, ...] = ()
     """QEMU's arguments with ``{run}`` for the run directory, without the file descriptors of console, link and QMP."""

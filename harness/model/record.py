@@ -13,6 +13,12 @@ A run directory holds::
     samples/         guest-physical memory, one file a sample
     facts/           bodies of the guest's reports, ``EPOCH-NAME``
     qemu.stderr      what QEMU said
+    vmcore, vmcore.flat      the dump of a crashed kernel's memory, raw or as makedumpfile writes it to a pipe
+    vmcore.incomplete        what was there of it when the run ended too early
+    vmcore-dmesg.txt the crashed kernel's log, as makedumpfile read it in the capture kernel
+    symbols.gz       the symbols of the kernel that is crashed
+    qemu.log         what QEMU logs of CPU resets; with a line ``Triple fault`` where there was one
+    autopsy.json     Autopsy: what the machine was doing when the run ended badly (harness/model/autopsy.py)
     verdict.json verdict.txt     what ``harness judge`` makes of all this; never read by it
 
 Times are seconds on the monotonic clock since the run started.
@@ -34,10 +40,21 @@ class Phase(StrEnum):
     START = "start"
     FIRMWARE = "firmware"
     AGENT = "agent"
+    STUB = "stub"
+    """From StartImage to the kernel's first line: the EFI stub, then the kernel until it has its console."""
+    EARLY = "kernel early"
+    """From the first line until the drivers begin (harness/run/phases.py names the lines)."""
     KERNEL = "kernel"
     USERSPACE = "userspace"
     LOAD = "kexec load"
     JUMP = "kexec jump"
+    """From the farewell of one kernel to the first line of the next: shutdown, relocation, purgatory, decompressor."""
+    KEXECED = "kexec'ed kernel"
+    """As KERNEL, in an epoch that a kexec began."""
+    CRASHED = "crashed"
+    """A kernel panics, and a capture kernel should take over."""
+    CAPTURE = "capture kernel"
+    """From its first line to its end, with its user space."""
     OFF = "off"
 
 
@@ -48,6 +65,12 @@ class Point(StrEnum):
     """Epoch 0: the EFI agent has done everything and is about to start the first kernel."""
     UP = "up"
     """The guest agent of this epoch has reported, before it does anything else."""
+    PANIC = "panic"
+    """The console has shown the first sign of the crash that was asked for."""
+    CAPTURE = "capture"
+    """The capture kernel has printed its first line: it runs, the crashed kernel never will again."""
+    CALLED = "called"
+    """A step has called firmware."""
     LOADED = "loaded"
     """The next kernel is loaded, kexec not yet called."""
     END = "end"
@@ -115,6 +138,42 @@ class SampleEntry(Value):
     sha256: str
 
 
+class MemoryEntry(Value):
+    """All of the crashed kernel's memory but its crash region, read from outside (``harness.evidence.groundtruth``)."""
+
+    type: Literal["memory"] = "memory"
+    t_s: float
+    epoch: int
+    """The epoch of the kernel that crashed."""
+    point: Point
+    """PANIC or CAPTURE."""
+    console_offset: int
+    """Bytes of console.log when the CPUs stood still."""
+    ranges: tuple[tuple[int, int], ...]
+    """Physical, half-open, whole pages; in the order of the digests."""
+    digests_file: str
+    """A digest of each page."""
+    pages_file: str | None = None
+    """CAPTURE only: the pages that are not as they were at PANIC, as they were then and as they are now."""
+    changed: int = 0
+    """How many pages are not as they were at PANIC; ``pages_file`` has no more than the first thousands of them."""
+    took_s: float
+
+
+class VmcoreEntry(Value):
+    """The disk that the vmcore was written to, when it was taken away from the machine."""
+
+    type: Literal["vmcore"] = "vmcore"
+    t_s: float
+    epoch: int
+    file: str
+    """``vmcore``, ``vmcore.flat``, or ``vmcore.incomplete`` for what no capture kernel called complete."""
+    size_bytes: int
+    blake2b: str
+    """Of the whole file, in hexadecimal, taken once. The judge asks for it only when the dump is not as it should be:
+    what equals the memory sampled from outside needs no other seal."""
+
+
 class NoteEntry(Value):
     """Something that could not be done, or that a reader should know. Never hides a verdict."""
 
@@ -125,7 +184,8 @@ class NoteEntry(Value):
 
 
 Entry = Annotated[
-    PhaseEntry | FrameEntry | CommandEntry | EventEntry | SampleEntry | NoteEntry, Field(discriminator="type")
+    PhaseEntry | FrameEntry | CommandEntry | EventEntry | SampleEntry | MemoryEntry | VmcoreEntry | NoteEntry,
+    Field(discriminator="type"),
 ]
 
 
@@ -144,9 +204,17 @@ class EndKind(StrEnum):
     """The guest switched the machine off before its time."""
     BACK_IN_FIRMWARE = "back-in-firmware"
     """The EFI agent reported again after a kernel had started."""
+    BOOT_LOOP = "boot-loop"
+    """A kernel began where one had begun already, without a kexec that was asked for."""
+    HALTED = "halted"
+    """Firmware or the decompressor said that it stops for good."""
+    PORT_LOST = "port-lost"
+    """The link or the console was closed while QEMU lived."""
     TIMEOUT = "timeout"
     """A budget ran out; ``detail`` says what was waited for."""
     QEMU_DIED = "qemu-died"
+    CLOCK_SKEW = "clock-skew"
+    """A budget ran out, by a clock that disagrees with the other one."""
     HOST = "host"
     """QEMU stopped with an internal error, or the host failed."""
     INTERRUPTED = "interrupted"

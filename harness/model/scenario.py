@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from harness.model.base import Address, Size, Value
 from harness.model.expectations import Expectation, FakeMemExact, SoftReservedExact
 from harness.model.names import MemoryType
+from harness.model.runtime_steps import KexecRefusedStep, RuntimeRequest, mistake
 from harness.model.steps import (
     BootOptions,
     BootStep,
@@ -25,6 +26,8 @@ from harness.model.steps import (
 )
 
 FAKE_MEM_PARAMETER = "efi_fake_mem="
+SHORT_STEPS = ("boot", "page_tables", "stress", "alive", "reboot")
+SHORT_EXPECTATIONS = ("no_crash", "kdump_clean")
 
 
 class Machine(Value):
@@ -84,6 +87,10 @@ class FirmwareSetup(Value):
     tables: list[TableRequest] = Field(
         default_factory=list, max_length=1, description="Tables to install; none leaves the firmware as it is."
     )
+    runtime: RuntimeRequest | None = Field(
+        default=None,
+        description="The runtime driver. Left out, it is there with all its hooks as soon as a step wants it.",
+    )
 
 
 class Scenario(Value):
@@ -111,14 +118,14 @@ class Scenario(Value):
     @model_validator(mode="before")
     @classmethod
     def _short_forms(cls, data: Any) -> Any:
-        """``boot`` for ``{boot: {}}`` and ``no_crash`` for ``{no_crash: true}``."""
+        """``boot`` for ``{boot: {}}``, as for other steps without options; ``no_crash`` for ``{no_crash: true}``."""
         if not isinstance(data, dict):
             return data
         data = dict(data)
         if isinstance(data.get("steps"), list):
-            data["steps"] = [{"boot": {}} if step == "boot" else step for step in data["steps"]]
+            data["steps"] = [{step: {}} if step in SHORT_STEPS else step for step in data["steps"]]
         if isinstance(data.get("expect"), list):
-            data["expect"] = [{"no_crash": True} if item == "no_crash" else item for item in data["expect"]]
+            data["expect"] = [{item: True} if item in SHORT_EXPECTATIONS else item for item in data["expect"]]
         return data
 
     @model_validator(mode="after")
@@ -131,6 +138,16 @@ class Scenario(Value):
             raise ValueError("a crash is one crash_kernel, later one crash, then capture as the last step")
         if CrashKernelStep in kinds and KexecStep in kinds[kinds.index(CrashKernelStep) :]:
             raise ValueError("no kexec can come after crash_kernel: the crash starts that kernel next")
+        return self
+
+    @model_validator(mode="after")
+    def _runtime_makes_sense(self) -> Scenario:
+        wrong = mistake(self.steps, self.expect, self.firmware.runtime)
+        kinds = [type(step) for step in self.steps]
+        if not wrong and KexecRefusedStep in kinds and KexecStep not in kinds[kinds.index(KexecRefusedStep) :]:
+            wrong = "kexec_refused tries the kernel of the next kexec step, but none comes after it"
+        if wrong:
+            raise ValueError(wrong)
         return self
 
     @model_validator(mode="after")

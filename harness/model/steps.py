@@ -9,6 +9,8 @@ from pydantic import Discriminator, Field, Tag
 from harness.model.base import Size, Value
 from harness.model.kdump import CaptureOptions, CrashOptions
 from harness.model.names import Syscall
+from harness.model.pagetables import PageTablesOptions, StressOptions
+from harness.model.runtime_steps import AliveStep, EfivarsStep, KexecRefusedStep, RebootStep, RuntimeStep
 
 
 class Padding(Value):
@@ -66,7 +68,21 @@ class CaptureStep(Value):
     capture: CaptureOptions = Field(description="In the capture kernel: write the vmcore to a disk.")
 
 
-_STEPS = ("boot", "kexec", "crash_kernel", "crash", "capture")
+class PageTablesStep(Value):
+    page_tables: PageTablesOptions = Field(
+        description="Call firmware once and read the page tables it ran on, from outside and, where the kernel has it, "
+        "from debugfs."
+    )
+
+
+class StressStep(Value):
+    stress: StressOptions = Field(description="Call firmware on every CPU beside mmap and munmap of its addresses.")
+
+
+_STEPS = (
+    *("boot", "kexec", "crash_kernel", "crash", "capture", "page_tables", "stress"),
+    *("runtime", "alive", "efivars", "reboot", "kexec_refused"),
+)
 
 
 def _step_tag(step: Any) -> str | None:
@@ -81,7 +97,14 @@ Step = Annotated[
     | Annotated[KexecStep, Tag("kexec")]
     | Annotated[CrashKernelStep, Tag("crash_kernel")]
     | Annotated[CrashStep, Tag("crash")]
-    | Annotated[CaptureStep, Tag("capture")],
+    | Annotated[CaptureStep, Tag("capture")]
+    | Annotated[PageTablesStep, Tag("page_tables")]
+    | Annotated[StressStep, Tag("stress")]
+    | Annotated[RuntimeStep, Tag("runtime")]
+    | Annotated[AliveStep, Tag("alive")]
+    | Annotated[EfivarsStep, Tag("efivars")]
+    | Annotated[RebootStep, Tag("reboot")]
+    | Annotated[KexecRefusedStep, Tag("kexec_refused")],
     Discriminator(
         _step_tag, custom_error_type="step", custom_error_message=f"is not a step; allowed: {', '.join(_STEPS)}"
     ),

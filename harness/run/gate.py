@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.model.expectations import SoftReservedExact, TableIntact
+from harness.model.kdump import TRIGGERS
 from harness.model.kernel import Capability, KernelImage
 from harness.model.names import Syscall, TableName
 from harness.model.scenario import FAKE_MEM_PARAMETER, Scenario
+from harness.model.steps import CaptureStep, CrashStep
 
 _SYSCALL_NEEDS = {
     Syscall.FILE: (Capability.KEXEC_FILE_LOAD,),
@@ -36,6 +38,7 @@ def needs(scenario: Scenario, kernels: Sequence[KernelImage]) -> Iterator[tuple[
         for table in tables:
             if table in _TABLE_NEEDS:
                 yield kernel, _TABLE_NEEDS[table]
+    yield from _kdump_needs(scenario, kernels)
     for kernel, kexec in zip(kernels, scenario.following, strict=False):
         for capability in _SYSCALL_NEEDS[kexec.syscall]:
             yield kernel, capability
@@ -49,6 +52,16 @@ def _fake_mem_needs(scenario: Scenario, kernels: Sequence[KernelImage]) -> Itera
             yield kernel, Capability.EFI_FAKE_MEMMAP
             if soft:
                 yield kernel, Capability.EFI_SOFT_RESERVE
+
+
+def _kdump_needs(scenario: Scenario, kernels: Sequence[KernelImage]) -> Iterator[tuple[KernelImage, Capability]]:
+    """The kernel before the last is crashed; the last one captures."""
+    for step in scenario.steps:
+        if isinstance(step, CrashStep):
+            for capability in TRIGGERS[step.crash.by].needs:
+                yield kernels[-2], capability
+        elif isinstance(step, CaptureStep):
+            yield kernels[-1], Capability.CRASH_DUMP
 
 
 def refusal(scenario: Scenario, kernels: Sequence[KernelImage]) -> Refusal | None:

@@ -6,19 +6,33 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import zip_longest
 
-from harness.model.expectations import FakeMemExact, KexecWouldOverlap, NoCrash, SoftReservedExact, TableIntact
+from harness.model.expectations import (
+    EfiPageTables,
+    FakeMemExact,
+    KdumpClean,
+    KexecWouldOverlap,
+    NoCrash,
+    SoftReservedExact,
+    StressClean,
+    TableIntact,
+)
 from harness.model.kernel import Capability, KernelImage
 from harness.model.names import TableName
 from harness.model.plan import Plan
 from harness.model.record import Phase
 from harness.model.verdict import Cause, Check, KnownIssue, Status, Verdict
+from harness.run.checks import runtimerules
+from harness.run.checks.console import check_console
 from harness.run.checks.crash import check_crash
 from harness.run.checks.ending import check_ending
 from harness.run.checks.fakemem import check_fake_mem
 from harness.run.checks.identity import check_identity
+from harness.run.checks.kdump import kdump_rules
 from harness.run.checks.overlap import check_overlap
+from harness.run.checks.pagetables import check_page_tables
 from harness.run.checks.setup import check_setup
 from harness.run.checks.softreserved import check_soft_reserved
+from harness.run.checks.stress import check_stress
 from harness.run.checks.table import check_table
 from harness.run.gate import Refusal
 from harness.run.observations import Observations
@@ -37,7 +51,7 @@ _DAMAGE = (
     Cause.TABLE_REFUSED,
 )
 _CRASH = {Cause.PANIC, Cause.OOPS}
-_STRANGER = (Cause.SETUP_NOT_PROVED, Cause.OLD_KERNEL, Cause.WRONG_KERNEL, Cause.RESET)
+_STRANGER = (Cause.SETUP_NOT_PROVED, Cause.OLD_KERNEL, Cause.WRONG_KERNEL, Cause.RESET, Cause.BOOT_LOOP)
 
 # Of several FAILs the one that says most names the cause: damage explains a crash, a crash explains a silence.
 _TELLING = (
@@ -45,21 +59,43 @@ _TELLING = (
     Cause.FAKE_MEM_MISMATCH,
     Cause.SOFT_RESERVED_MISMATCH,
     Cause.SOFT_RESERVED_LOST,
+    Cause.EFI_PAGE_GLOBAL,
+    Cause.EFI_PAGE_WX,
+    Cause.EFI_STRESS,
+    *runtimerules.TELLING,
+    # Of a kdump: whose dump, of what crash, how much of it, what is in it; then how it was made.
+    Cause.VMCORE_FOREIGN,
+    Cause.WRONG_CRASH,
+    Cause.CAPTURE_OUT_OF_MEMORY,
+    Cause.CRASH_REGION_LOST,
+    Cause.VMCORE_MISSING,
+    Cause.VMCORE_INCOMPLETE,
+    Cause.VMCORE_CORRUPT,
+    Cause.VMCORE_RANGES,
+    Cause.VMCORE_FILTER,
+    Cause.CAPTURE_MISPLACED,
+    Cause.CPU_NOTES,
+    Cause.BACKTRACE,
+    Cause.MEMORY_CHANGED,
+    Cause.CAPTURE_FAILED,
     Cause.OLD_KERNEL,
     Cause.WRONG_KERNEL,
     Cause.TABLE_REFUSED,
+    Cause.STUB_FAILED,
+    Cause.PURGATORY_FAILED,
     Cause.PANIC,
     Cause.OOPS,
 )
 
 
-def judge(record: Record, known: KnownIssue | None = None) -> Verdict:
+def judge(record: Record, known: KnownIssue | None = None, without: frozenset[str] = frozenset()) -> Verdict:
     """The verdict of one run.
 
     Args:
         known: the entry of known-issues.yaml for this scenario and kernel, if there is one.
+        without: names of checks that are switched off, to see what the others make of it (``harness selftest``).
     """
-    checks = tuple(_checks(Observations(record)))
+    checks = tuple(_checks(Observations(record), without)) or (_no_check(),)
     main = _main(checks)
     verdict = _verdict(record, checks, main)
     return verdict if known is None else _with_known(verdict, known)
@@ -111,12 +147,23 @@ _ALTERNATIVE = {
 }
 
 
-def _checks(observations: Observations) -> Iterator[Check]:
+def _no_check() -> Check:
+    return Check(
+        name="judge",
+        status=Status.ERROR,
+        cause=Cause.MISSING_REPORT,
+        summary="no check had anything to say of this run",
+    )
+
+
+def _checks(observations: Observations, without: frozenset[str]) -> Iterator[Check]:
     record = observations.record
     if record.problems:
         yield _bad_record("record", "; ".join(record.problems))
         return
     for name, check in _rules(observations.plan):
+        if name in without:
+            continue
         try:
             result = check(observations)
         except (UnreadableRecordError, ValueError, KeyError) as error:
@@ -131,6 +178,8 @@ def _rules(plan: Plan) -> Iterator[tuple[str, Callable[[Observations], Check | N
     yield "run", check_ending
     yield "setup", check_setup
     yield "identity", check_identity
+    yield from runtimerules.always()
+    yield "console", check_console
     for expectation in plan.scenario.expect:
         match expectation:
             case TableIntact(table_intact=table):
@@ -141,8 +190,16 @@ def _rules(plan: Plan) -> Iterator[tuple[str, Callable[[Observations], Check | N
                 yield "fake_mem", partial(check_fake_mem, level=exactness)
             case SoftReservedExact(soft_reserved=extent):
                 yield "soft_reserved", partial(check_soft_reserved, level=extent)
+            case EfiPageTables(efi_page_tables=rule):
+                yield f"efi_page_tables: {rule}", partial(check_page_tables, level=rule)
+            case StressClean():
+                yield "stress", check_stress
+            case KdumpClean():
+                yield from kdump_rules()
             case NoCrash():
                 yield "no_crash", check_crash
+            case other:
+                yield from runtimerules.expected(other)
 
 
 def _main(checks: Sequence[Check]) -> Check:
@@ -199,8 +256,21 @@ def _said_in(note: str, main: Check) -> bool:
 
 
 def _pass_headline(plan: Plan, checks: Sequence[Check]) -> str:
-    said = [check.summary for check in checks if check.name.startswith(("table_intact", "fake_mem", "soft_reserved"))]
+    said = [check.summary for check in checks if check.name.startswith(_TELLING_PASSES)]
     return "; ".join(said) or f"{len(plan.epochs)} epochs, every expectation held"
+
+
+_TELLING_PASSES = (
+    "table_intact",
+    "fake_mem",
+    "soft_reserved",
+    "efi_page_tables",
+    "stress",
+    "runtime_",
+    "kdump: memory",
+    "kdump: crash",
+)
+"""Names of checks whose summary is worth the headline of a PASS."""
 
 
 def _times(record: Record) -> dict[str, float]:
@@ -229,7 +299,7 @@ def _consequences(cause: Cause, wrong: Sequence[Check]) -> int:
     """How many checks only say again what a known cause does: a panic is in the console and ends the run, and what
     was not reported after the end is missing.
     """
-    family = _CRASH if cause in _CRASH else {cause}
+    family = _CRASH if cause in _CRASH else runtimerules.CONSEQUENCES.get(cause, {cause})
     told = sum(check.cause in family for check in wrong)
     ended = any(check.name == "run" and check.cause in family for check in wrong)
     missing = sum(check.cause is Cause.MISSING_REPORT for check in wrong) if ended else 0

@@ -8,10 +8,19 @@ from pathlib import Path
 
 from harness.evidence import esrt
 from harness.firmware.agent_plan import FwCfgFile, fw_cfg_files
-from harness.model.actions import Action, CaptureAction, CrashAction, CrashKernelAction, KexecAction
-from harness.model.expectations import KexecWouldOverlap, TableIntact
+from harness.model.actions import (
+    Action,
+    CaptureAction,
+    CrashAction,
+    CrashKernelAction,
+    KexecAction,
+    PageTablesAction,
+    StressAction,
+)
+from harness.model.expectations import EfiPageTables, KexecWouldOverlap, TableIntact
 from harness.model.kernel import KernelImage
 from harness.model.names import TableName
+from harness.model.pagetables import EfiPages
 from harness.model.plan import (
     GUID_ESRT,
     Accel,
@@ -23,7 +32,17 @@ from harness.model.plan import (
     TablePlan,
 )
 from harness.model.scenario import EsrtRequest, Scenario
-from harness.model.steps import BootStep, CaptureStep, CrashKernelStep, CrashStep, KexecStep
+from harness.model.steps import (
+    BootStep,
+    CaptureStep,
+    CrashKernelStep,
+    CrashStep,
+    KexecStep,
+    PageTablesStep,
+    StressStep,
+)
+from harness.run import captureplan, runtimeplan
+from harness.run.runtimeplan import RuntimeDriver
 
 PAGE_BYTES = 4096
 TABLE_OFFSET = 0x100
@@ -63,6 +82,8 @@ class Prepared:
     factor: float
     """How much slower than the reference host this one is just now; at least 1."""
     tools: Mapping[str, str]
+    driver: RuntimeDriver | None = None
+    """The runtime driver that belongs to the agent."""
 
 
 def make_plan(
@@ -70,7 +91,7 @@ def make_plan(
 ) -> Plan:
     """The complete plan of one run."""
     epochs = _epochs(scenario, prepared, nonce)
-    payloads = _payloads(epochs)
+    payloads = _payloads(epochs) or runtimeplan.disk(scenario, epochs[0])
     tables = tuple(_esrt_plan(request.esrt, nonce) for request in scenario.firmware.tables)
     bare = Plan(
         run_id=run_id,
@@ -84,8 +105,10 @@ def make_plan(
         qemu=prepared.qemu,
         qemu_version=prepared.qemu_version,
         tables=tables,
+        runtime=runtimeplan.runtime_plan(scenario, prepared.driver, prepared.firmware),
         watch=_watched(scenario),
         epochs=epochs,
+        vmcore_disk_bytes=captureplan.disk_bytes(scenario),
         payloads=payloads,
         budgets=Budgets(**{name: round(seconds * prepared.factor, 1) for name, seconds in _BUDGETS_S.items()}),
         tools=dict(prepared.tools),
@@ -111,7 +134,7 @@ def _epochs(scenario: Scenario, prepared: Prepared, nonce: str) -> tuple[EpochPl
     first = EpochPlan(
         number=1,
         kernel=prepared.kernels[0],
-        cmdline=cmdline(scenario, scenario.boot.cmdline, nonce, 1),
+        cmdline=cmdline(scenario, runtimeplan.with_reboot(scenario, scenario.boot.cmdline, 1), nonce, 1),
         initrd=prepared.initrds[0].path,
         initrd_size_bytes=prepared.initrds[0].size_bytes,
     )
@@ -124,7 +147,9 @@ def _epochs(scenario: Scenario, prepared: Prepared, nonce: str) -> tuple[EpochPl
         EpochPlan(
             number=number,
             kernel=kernel,
-            cmdline=cmdline(scenario, options.cmdline, nonce, number),
+            cmdline=cmdline(
+                scenario, runtimeplan.with_reboot(scenario, captureplan.cmdline_of(options), number), nonce, number
+            ),
             initrd=initrd.path,
             initrd_size_bytes=initrd.size_bytes,
             syscall=options.syscall,
@@ -155,6 +180,12 @@ def _actions(scenario: Scenario) -> dict[int, list[Action]]:
                 actions[epoch].append(CrashAction(crash=step.crash))
             case CaptureStep():
                 actions[epoch].append(CaptureAction(capture=step.capture))
+            case PageTablesStep():
+                actions[epoch].append(PageTablesAction())
+            case StressStep():
+                actions[epoch].append(StressAction(stress=step.stress))
+            case _:
+                actions[epoch].extend(runtimeplan.actions(step))
         if isinstance(step, KexecStep | CrashStep):
             epoch += 1
             actions[epoch] = []
@@ -195,6 +226,8 @@ def _watched(scenario: Scenario) -> tuple[TableName, ...]:
         for item in scenario.expect
         if isinstance(item, TableIntact | KexecWouldOverlap)
     }
+    if any(isinstance(item, EfiPageTables) and item.efi_page_tables is EfiPages.WX_FREE for item in scenario.expect):
+        named.add(TableName.MEMATTR)
     return tuple(name for name in TableName if name in named)
 
 
@@ -206,8 +239,8 @@ def _argv(plan: Plan, agent: Path) -> tuple[str, ...]:
         str(plan.qemu),
         "-name", "harness",
         "-no-user-config", "-nodefaults", "-display", "none",
-        # smm=off: this firmware build has no SMM, and TCG is faster without.
-        "-machine", "q35,smm=off",
+        # smm=off where the firmware build needs no SMM: TCG is faster without.
+        "-machine", f"q35,smm={'on' if plan.firmware.smm else 'off'}",
         "-accel", plan.accel.value,
         "-cpu", "host" if plan.accel is Accel.KVM else "max",
         "-m", f"{machine.memory // 2**20}M",
@@ -218,9 +251,13 @@ def _argv(plan: Plan, agent: Path) -> tuple[str, ...]:
         "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={_comma(plan.firmware.code)}",
         "-drive", "if=pflash,unit=1,format=raw,file={run}/vars.fd",
         "-device", "pvpanic",
+        # QEMU's only word on a triple fault, which else looks like any other reset (target/i386, not under KVM).
+        "-d", "cpu_reset",
         "-kernel", str(agent),
     ]
     # fmt: on
+    if plan.firmware.smm:
+        argv += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
     for file in fw_cfg_files(plan):
         path = file.path or Path("{run}", _file_name(file))
         argv += ["-fw_cfg", f"name={file.name},file={_comma(path)}"]
@@ -232,6 +269,7 @@ def _argv(plan: Plan, agent: Path) -> tuple[str, ...]:
         node = f"{payload.serial}-file"
         argv += ["-drive", f"if=none,id={node},format=raw,readonly=on,file={_comma(payload.path)}"]
         argv += ["-device", f"virtio-blk-pci,drive={node},serial={payload.serial}"]
+    argv += captureplan.drive(plan.vmcore_disk_bytes)
     return tuple(argv)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from harness.cache import Cache
@@ -18,7 +19,11 @@ from harness.kernel.registry import Registry, resolve
 from harness.model.kernel import KernelImage
 from harness.model.plan import FirmwareFiles
 from harness.model.scenario import Scenario
+from harness.model.steps import CrashKernelOptions
+from harness.run.atlas import Naming
 from harness.run.planner import InitrdFile, Prepared
+from harness.run.runtimeplan import RuntimeDriver
+from harness.run.symbols import Drivers, Symbols
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,11 @@ class Workshop:
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _kernels: dict[str, KernelImage | HostError] = field(default_factory=dict)
     _benches: dict[str, Bench] = field(default_factory=dict)
+
+    @cached_property
+    def naming(self) -> Naming:
+        """Names for code in a guest's memory."""
+        return Naming(Symbols(self.cache), Drivers())
 
     def kernel(self, ref: str) -> KernelImage:
         """A kernel by registry name or path; fetched when need be, and tried once only.
@@ -86,7 +96,7 @@ class Workshop:
                 firmware = find_firmware(firmware_name)
                 choice = self.choose_accel(firmware)
                 factor = self.measure_factor(firmware, choice)
-                agent, tools = build_agent(self.cache.root / "agent"), find_tools()
+                agent, tools = build_agent(self.cache.root / "agent", arch=firmware.arch), find_tools()
                 self._benches[firmware_name] = Bench(firmware, choice, factor, agent, tools)
             return self._benches[firmware_name]
 
@@ -99,15 +109,19 @@ class Workshop:
         with self._lock:
             bench = self.bench(scenario.firmware_name)
             pads = [0, *(kexec.initrd.pad for kexec in scenario.following)]
+            captures = [False, *(isinstance(item, CrashKernelOptions) for item in scenario.following)]
             initrds = [
-                build_initrd(kernel, bench.tools, pad, self.cache.root / "initrd")
-                for kernel, pad in zip(kernels, pads, strict=True)
+                build_initrd(kernel, bench.tools, pad, self.cache.root / "initrd", capture=capture)
+                for kernel, pad, capture in zip(kernels, pads, captures, strict=True)
             ]
             return Prepared(
                 kernels=kernels,
                 initrds=[InitrdFile(initrd.path, initrd.size_bytes) for initrd in initrds],
                 firmware=bench.firmware,
                 agent=bench.agent.path,
+                driver=RuntimeDriver(
+                    bench.agent.driver.path, bench.agent.driver.sha256, dict(bench.agent.driver.symbols)
+                ),
                 qemu=self.qemu,
                 qemu_version=self.qemu_version,
                 accel=bench.accel.accel,

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from pydantic import ValidationError
+
+from harness.model.autopsy import FILE, Autopsy
 from harness.model.plan import Plan
 from harness.model.record import (
     CommandEntry,
@@ -25,6 +28,15 @@ class UnreadableRecordError(Exception):
 
 
 @dataclass(frozen=True)
+class BigFile:
+    """A file that is read in pieces, at any place, and never as a whole."""
+
+    source: Callable[[int, int], bytes]
+    """Offset and size to those bytes; fewer where the file ends."""
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class Record:
     """Everything that happened in one run.
 
@@ -37,12 +49,30 @@ class Record:
     entries: tuple[Entry, ...]
     read: Callable[[str], bytes]
     read_payload: Callable[[str, int, int], bytes | None]
+    big: Callable[[str], BigFile | None] = lambda _name: None
+    """A file of the run directory that is too big for ``read`` (a vmcore), unchecked; None when it is not there."""
     problems: tuple[str, ...] = ()
     """What is wrong with the record's own files (``end.json``, ``journal.jsonl``); such a record proves nothing."""
 
     @cached_property
     def console(self) -> bytes:
-        return self.read("console.log")
+        """COM1, without what the autopsy itself made the guest print."""
+        end = self.autopsy.undisturbed_bytes if self.autopsy is not None else None
+        return self.read("console.log")[:end]
+
+    @cached_property
+    def autopsy(self) -> Autopsy | None:
+        """What the machine was doing when the run had ended badly; None when nobody looked.
+
+        Raises:
+            UnreadableRecordError: there is one, but not as it was written.
+        """
+        if self.end is None or FILE not in self.end.files:
+            return None
+        try:
+            return Autopsy.model_validate_json(self.read(FILE))
+        except ValidationError as error:
+            raise UnreadableRecordError(f"{FILE}: not an autopsy ({error.errors()[0]['msg']})") from error
 
     @cached_property
     def phases(self) -> tuple[PhaseEntry, ...]:

@@ -9,22 +9,42 @@ from harness.errors import HarnessError, HostError, Interrupted, QemuError
 from harness.firmware.varstore import make_varstore
 from harness.machine.feed import Feed
 from harness.machine.machine import LAST_WORDS_S, Machine
-from harness.model.actions import Action, CaptureAction, CrashAction, CrashKernelAction, KexecAction
+from harness.model import autopsy
+from harness.model.actions import (
+    Action,
+    CaptureAction,
+    CrashAction,
+    CrashKernelAction,
+    KexecAction,
+    KexecRefusedAction,
+    PageTablesAction,
+    StressAction,
+)
 from harness.model.plan import EpochPlan, Plan
 from harness.model.record import EndKind, Phase, Point, RunEnd
-from harness.run import failures
-from harness.run.actions import boot, kdump, kexec
+from harness.run import failures, vmcoredisk
+from harness.run.actions import boot, kdump, kexec, pagetables, runtime
+from harness.run.autopsy import perform
+from harness.run.hostfault import silent_qemu
 from harness.run.listener import Listener
+from harness.run.phases import captures
 from harness.run.planner import input_files
-from harness.run.recorder import BANNER, Recorder
-from harness.run.stage import EndedError, Stage
+from harness.run.recorder import Recorder
+from harness.run.stage import EndedError, Helpers, Stage
 from harness.run.store import RunWriter
 
-_PATTERNS = {**failures.PATTERNS, BANNER: r"Linux version [^\r\n]*"}
+_REAPED_S = 5.0
+# Not BACK_IN_FIRMWARE: firmware runs there, and what led to it is gone with the reset.
+_EXAMINED = frozenset({EndKind.TIMEOUT, EndKind.PANIC, EndKind.RESET, EndKind.POWEROFF, EndKind.HOST})
 
 
 def run_plan(
-    plan: Plan, directory: Path, listener: Listener, *, watch_feed: Callable[[Feed], None] = lambda _feed: None
+    plan: Plan,
+    directory: Path,
+    listener: Listener,
+    *,
+    watch_feed: Callable[[Feed], None] = lambda _feed: None,
+    helpers: Helpers | None = None,
 ) -> RunEnd:
     """Run a plan; ``directory`` (new) becomes its record, however the run ends.
 
@@ -34,7 +54,7 @@ def run_plan(
         HostError: the record itself cannot be written.
     """
     writer = RunWriter(directory, plan)
-    recorder = Recorder(writer, listener, plan.variant)
+    recorder = Recorder(writer, listener, plan.variant, captures(plan))
     feed = Feed(started_s=writer.started_s, record=recorder)
     watch_feed(feed)
     kind, detail, status = EndKind.HOST, "the harness stopped", None
@@ -43,11 +63,11 @@ def run_plan(
         recorder.enter(Phase.START)
         inside_option = str(directory).replace(",", ",,")  # all places of {run} are inside QEMU options
         argv = [word.replace("{run}", inside_option) for word in plan.argv]
-        with Machine.start(argv, directory, feed, nonce=plan.nonce, patterns=_PATTERNS) as machine:
+        with Machine.start(argv, directory, feed, nonce=plan.nonce, patterns=failures.PATTERNS) as machine:
             recorder.attach(machine.console)
             for note in machine.notes:
                 recorder.note(note)
-            kind, detail = _Run(Stage(plan, machine, recorder, writer)).to_the_end()
+            kind, detail = _Run(Stage(plan, machine, recorder, writer, helpers)).to_the_end()
             status = machine.process.status
     except Interrupted as error:
         kind, detail = EndKind.INTERRUPTED, error.message
@@ -58,6 +78,10 @@ def run_plan(
     except OSError as error:  # only the record is written without a translation, see Feed
         kind, detail = EndKind.HOST, f"the record cannot be written: {error.strerror or error}"
     finally:
+        try:
+            vmcoredisk.leave(writer, recorder.epoch)
+        except HostError as error:
+            kind, detail = EndKind.HOST, error.message
         end = RunEnd(
             kind=kind,
             t_s=writer.now_s(),
@@ -87,6 +111,7 @@ def _write_inputs(plan: Plan, directory: Path) -> None:
         for name in ("console.log", "qemu.stderr"):  # also in the record of a run whose QEMU never started
             (directory / name).touch()
         make_varstore(plan.firmware, directory / "vars.fd")
+        vmcoredisk.create(directory, plan.vmcore_disk_bytes)
         for name, content in input_files(plan).items():
             (directory / name).write_bytes(content)
     except OSError as error:
@@ -98,6 +123,7 @@ class _Run:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
+        self._began = stage.clocks()
 
     def to_the_end(self) -> tuple[EndKind, str]:
         """Do every action of every epoch; how it ended, in words."""
@@ -109,8 +135,11 @@ class _Run:
                 for action in epoch.actions:
                     self._do(action, epoch)
         except EndedError as ended:
-            self._last_samples(ended.kind)
-            return ended.kind, ended.detail
+            stage.recorder.freeze()
+            kind, detail = self._whose(ended)
+            self._last_samples(kind)
+            self._autopsy(kind)
+            return kind, detail
         except QemuError as error:
             # QMP breaks off before QEMU is reaped: was it the end of QEMU, or is it still there and refuses?
             if stage.machine.process.wait(LAST_WORDS_S) is None:
@@ -118,6 +147,20 @@ class _Run:
             return EndKind.QEMU_DIED, f"QEMU ended: {error.message}"
         stage.recorder.enter(Phase.OFF, "every step done")
         return EndKind.COMPLETE, "every step was done"
+
+    def _whose(self, ended: EndedError) -> tuple[EndKind, str]:
+        """The end, when it was the guest's; else what the host did."""
+        if ended.kind is EndKind.PORT_LOST:
+            # Its ports are closed before QEMU is reaped, long before on a busy host.
+            status = self._stage.machine.process.wait(_REAPED_S)
+            return (ended.kind, ended.detail) if status is None else (EndKind.QEMU_DIED, f"QEMU ended ({status})")
+        if ended.kind is not EndKind.TIMEOUT:
+            return ended.kind, ended.detail
+        skew = self._began.disagreement(self._stage.clocks())
+        if skew:
+            return EndKind.CLOCK_SKEW, f"{skew}; {ended.detail}"
+        silent = silent_qemu(self._stage.machine)
+        return (EndKind.HOST, f"{silent}; {ended.detail}") if silent else (ended.kind, ended.detail)
 
     def _do(self, action: Action, epoch: EpochPlan) -> None:
         following = self._stage.plan.epochs[epoch.number :]
@@ -130,6 +173,14 @@ class _Run:
                 kdump.crash(self._stage, action.crash, following[0])
             case CaptureAction():
                 kdump.capture(self._stage, action.capture)
+            case PageTablesAction():
+                pagetables.look(self._stage)
+            case StressAction():
+                pagetables.stress(self._stage, action.stress)
+            case KexecRefusedAction():
+                runtime.kexec_refused(self._stage, action, following[0])
+            case _:
+                runtime.do(self._stage, action)
 
     def _last_samples(self, kind: EndKind) -> None:
         """What the watched memory holds after a bad end, when QEMU can still be asked."""
@@ -139,3 +190,20 @@ class _Run:
             self._stage.sample(Point.END)
         except HostError as error:
             self._stage.recorder.note(f"no last samples: {error.message}")
+
+    def _autopsy(self, kind: EndKind) -> None:
+        """What the machine was doing, when it ended in a way that does not speak for itself."""
+        if kind not in _EXAMINED:
+            return
+        stage = self._stage
+        try:
+            found = perform(
+                stage.machine,
+                stage.observations(),
+                epoch=stage.recorder.epoch,
+                naming=stage.naming,
+                nmi=kind is EndKind.TIMEOUT,
+            )
+            stage.writer.document(autopsy.FILE, found)
+        except HarnessError as error:
+            stage.recorder.note(f"no autopsy: {error.message}")

@@ -18,7 +18,9 @@ from harness.load.scenarios import Variant
 from harness.machine.feed import Feed
 from harness.model.kernel import KernelImage
 from harness.model.plan import Plan
+from harness.model.record import Point
 from harness.model.verdict import Cause, KnownIssue, Verdict
+from harness.run.attempts import after, worth_another
 from harness.run.gate import refusal
 from harness.run.judge import failed_before_start, judge, refused
 from harness.run.listener import Listener
@@ -26,6 +28,7 @@ from harness.run.planner import make_plan
 from harness.run.prepare import Workshop
 from harness.run.room import MemoryRoom
 from harness.run.runner import run_plan
+from harness.run.stage import Helpers, Stage
 from harness.run.store import read_record, write_verdict
 
 
@@ -40,6 +43,8 @@ class Options:
     """Makes ``verdict.txt`` of a verdict."""
     memory_bytes: int | None = None
     """What the host has free for guests; None for no limit."""
+    probe: Callable[[Stage, Point], None] = lambda _stage, _point: None
+    """Called when the watched memory of a run has been sampled."""
 
 
 class Session:
@@ -55,8 +60,8 @@ class Session:
         self._room = MemoryRoom(options.memory_bytes)
         self.interrupted = False
 
-    def run(self, variants: Sequence[Variant]) -> tuple[Verdict, ...]:
-        """A verdict for each variant that was started, in the order of ``variants``.
+    def run(self, variants: Sequence[Variant], repeat: int = 1) -> tuple[Verdict, ...]:
+        """``repeat`` verdicts for each variant that was started, in the order of ``variants``.
 
         Raises:
             InputError: a kernel or firmware that a variant names is not one; nothing was started.
@@ -65,16 +70,17 @@ class Session:
         """
         with self._in_preparation():
             self._look_ahead(variants)
-        verdicts: dict[str, Verdict] = {}
+        verdicts: dict[int, Verdict] = {}
+        turns = [variant for variant in variants for _ in range(repeat)]
         with ThreadPoolExecutor(self._options.jobs, thread_name_prefix="run") as pool:
-            futures = {pool.submit(self.run_one, variant): variant for variant in variants}
+            futures = {pool.submit(self.run_one, variant): number for number, variant in enumerate(turns)}
             try:
                 for future in as_completed(futures):
                     self._collect(future, futures[future], verdicts)
             except BaseException:
                 self.interrupt()
                 raise
-        return tuple(verdicts[variant.id] for variant in variants if variant.id in verdicts)
+        return tuple(verdicts[number] for number in sorted(verdicts))
 
     def interrupt(self) -> None:
         """End all runs now, each with its record and verdict; start no more. From any thread."""
@@ -139,9 +145,9 @@ class Session:
         finally:
             self._preparing = False
 
-    def _collect(self, future: Future[Verdict], variant: Variant, verdicts: dict[str, Verdict]) -> None:
+    def _collect(self, future: Future[Verdict], number: int, verdicts: dict[int, Verdict]) -> None:
         with suppress(Interrupted):  # its turn never came
-            verdicts[variant.id] = future.result()
+            verdicts[number] = future.result()
 
     def _verdict(self, variant: Variant) -> Verdict:
         kernel = variant.scenario.kernel
@@ -154,6 +160,18 @@ class Session:
             return failed_before_start(variant.id, kernel, error.message, error.hint)
 
     def _run(self, variant: Variant) -> Verdict:
+        """At most twice: once more when the host failed before a kernel had started."""
+        verdict = self._run_once(variant)
+        if self.interrupted or not worth_another(verdict):
+            return verdict
+        self._listener.message(f"{variant.id}: {verdict.headline}; it is tried once more")
+        again = after(verdict, self._run_once(variant))
+        if again.run_dir:
+            directory = Path(again.run_dir)
+            _write(directory, again, self._options.render(again, read_record(directory).plan))
+        return again
+
+    def _run_once(self, variant: Variant) -> Verdict:
         nonce = secrets.token_hex(4)
         run_id = f"{clock.utc():%Y%m%dT%H%M%S}-{re.sub(r'[^A-Za-z0-9.]+', '-', variant.id).strip('-')}-{nonce}"
         kernels = self._workshop.kernels(variant.scenario)
@@ -177,7 +195,13 @@ class Session:
         directory = (self._options.runs / run_id).resolve()
         feeds: list[Feed] = []
         try:
-            run_plan(plan, directory, self._listener, watch_feed=lambda feed: self._watch(feed, feeds))
+            run_plan(
+                plan,
+                directory,
+                self._listener,
+                watch_feed=lambda feed: self._watch(feed, feeds),
+                helpers=Helpers(self._workshop.naming, self._options.probe),
+            )
         finally:
             with self._lock:
                 self._feeds.difference_update(feeds)
@@ -203,8 +227,12 @@ def judge_directory(
     """
     record = read_record(directory)
     verdict = judge(record, known).model_copy(update={"run_dir": str(directory)})
+    _write(directory, verdict, render(verdict, record.plan))
+    return verdict
+
+
+def _write(directory: Path, verdict: Verdict, text: str) -> None:
     try:
-        write_verdict(directory, verdict, render(verdict, record.plan))
+        write_verdict(directory, verdict, text)
     except OSError as error:
         raise HostError(f"{directory}: the verdict cannot be written ({error.strerror})") from error
-    return verdict

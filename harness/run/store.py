@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import threading
+import weakref
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +18,30 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness import clock
 from harness.errors import HostError, InputError
+from harness.model import autopsy
+from harness.model.base import Value
 from harness.model.plan import Plan
 from harness.model.record import Entry, RunEnd
 from harness.model.verdict import Verdict
-from harness.run.record import Record, UnreadableRecordError
+from harness.run.record import BigFile, Record, UnreadableRecordError
 
 _ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)
 _FORMAT_ONLY: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 _FORMAT = 1
 _LABEL_CHARS = 64
 _VERDICT_TEXT = "verdict.txt"
-_EVIDENCE = ("plan.json", "journal.jsonl", "console.log", "qemu.stderr", "facts/*", "samples/*.bin")
+_EVIDENCE = (
+    "plan.json",
+    "journal.jsonl",
+    "console.log",
+    "qemu.stderr",
+    "qemu.log",
+    "facts/*",
+    "samples/*.bin",
+    autopsy.FILE,
+    "symbols.gz",
+    "vmcore-dmesg.txt",
+)
 """The files of a record that a verdict is made from."""
 
 
@@ -89,15 +107,26 @@ class RunWriter:
         (self.directory / name).write_bytes(data)
         return name, hashlib.sha256(data).hexdigest()
 
+    def document(self, name: str, value: Value) -> None:
+        """Keep a value as a JSON file.
+
+        Raises:
+            HostError: it cannot be written.
+        """
+        try:
+            (self.directory / name).write_text(value.model_dump_json(indent=1) + "\n")
+        except OSError as error:
+            raise HostError(f"{self.directory / name}: cannot be written ({error.strerror})") from error
+
     def finish(self, end: RunEnd) -> None:
         """Close the journal and write how the run ended, with the hashes of all that a verdict is made from.
 
         Raises:
             HostError: it cannot be written.
         """
+        with self._lock, suppress(OSError):  # what could not be written before cannot be now; the end may still be
+            self._journal.close()
         try:
-            with self._lock:
-                self._journal.close()
             sealed = end.model_copy(update={"files": file_hashes(self.directory)})
             (self.directory / "end.json").write_text(sealed.model_dump_json(indent=1) + "\n")
         except OSError as error:
@@ -133,7 +162,15 @@ def read_record(directory: Path) -> Record:
         entries = _entries(read("journal.jsonl"), problems)
     except UnreadableRecordError as error:
         problems.append(str(error))
-    return Record(plan=plan, end=end, entries=entries, read=read, read_payload=_read_payload, problems=tuple(problems))
+    return Record(
+        plan=plan,
+        end=end,
+        entries=entries,
+        read=read,
+        read_payload=_read_payload,
+        big=partial(_open_big, directory),
+        problems=tuple(problems),
+    )
 
 
 def write_verdict(directory: Path, verdict: Verdict, text: str) -> None:
@@ -215,6 +252,40 @@ def _read_inside(directory: Path, name: str, files: Mapping[str, str]) -> bytes:
         why = "is not what it was when the run ended" if name in files else "was not there when the run ended"
         raise UnreadableRecordError(f"{name}: {why} ({len(data)} bytes now)")
     return data
+
+
+def _open_big(directory: Path, name: str) -> BigFile | None:
+    path = directory / name
+    if not path.resolve().is_relative_to(directory.resolve()):
+        raise UnreadableRecordError(f"{name}: points outside the run directory")
+    try:
+        file = path.open("rb", buffering=0)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UnreadableRecordError(f"{name}: {error.strerror}") from error
+    return BigFile(_Pieces(file, name), os.fstat(file.fileno()).st_size)
+
+
+class _Pieces:
+    """Reads pieces of an open file, which is closed with this object."""
+
+    def __init__(self, file: FileIO, name: str) -> None:
+        self._file, self._name = file, name
+        weakref.finalize(self, file.close)
+
+    def __call__(self, offset: int, size: int) -> bytes:
+        pieces: list[bytes] = []
+        while size > 0 and 0 <= offset < 1 << 62:
+            try:
+                piece = os.pread(self._file.fileno(), min(size, 1 << 30), offset)
+            except OSError as error:
+                raise UnreadableRecordError(f"{self._name}: {error.strerror}") from error
+            if not piece:
+                break
+            pieces.append(piece)
+            offset, size = offset + len(piece), size - len(piece)
+        return b"".join(pieces)
 
 
 def _read_payload(path: str, offset: int, size_bytes: int) -> bytes | None:

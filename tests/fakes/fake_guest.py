@@ -56,7 +56,8 @@ def start() -> Steps:
 
 
 def banner(release: str = RELEASE) -> Steps:
-    return [{"console": f"[    0.000000] Linux version {release} (gcc) #1 SMP\r\n[    0.100000] booting\r\n"}, SECOND]
+    first = f"[    0.000000] Linux version {release} (gcc) #1 SMP\r\n[    0.050000] smp: Brought up 1 node, 1 CPU\r\n"
+    return [{"console": f"{first}[    0.100000] booting\r\n"}, SECOND]
 
 
 def up(epoch: int, *, release: str = RELEASE, boot_id: str = "") -> Steps:
@@ -75,7 +76,8 @@ def load(rc: int = 0, said: str = "segment[0].mem = 0x1000\n") -> Steps:
 
 
 def leave() -> Steps:
-    return [{"wait_frame": "exec"}, frame("leaving"), SECOND]
+    last = {"console": "[    9.000000] kexec_core: Starting new kernel\r\n"}
+    return [{"wait_frame": "exec"}, frame("leaving"), SECOND, last, SECOND]
 
 
 def whole_run(epochs: int = 2) -> list[Steps]:

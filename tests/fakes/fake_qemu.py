@@ -13,6 +13,8 @@ directory the file ``NAME.json`` whose NAME is part of the run directory's)::
       "greeting": false,                         never says a word on QMP
       "refuse": {"pmemsave": "No space left"},   QMP commands answered by an error
       "die_at": "pmemsave",                      QMP command at which it is killed
+      "monitor": {"info registers -a": "..."},   what human-monitor-command answers; anything else is refused
+      "nmi": "Uhhuh. NMI\n",                     said on COM1 after inject-nmi; refused without
       "short": 1,                                pmemsave writes so many bytes too few
       "before": [step ...],                      played when QMP is negotiated; ``cont`` is answered after it
       "steps": [step ...]                        played after ``cont``
@@ -138,6 +140,8 @@ class Fake:
             "stop": self.stop,
             "cont": self.cont,
             "pmemsave": self.pmemsave,
+            "human-monitor-command": lambda asked: self.script["monitor"][asked["command-line"]],
+            "inject-nmi": self.nmi,
             "quit": lambda _: {},
         }
         if name not in commands:
@@ -165,6 +169,12 @@ class Fake:
                 if start <= at + index < start + size:
                     data[at + index - start] = byte
         Path(arguments["filename"]).write_bytes(data[: size - self.script.get("short", 0)])
+        return {}
+
+    def nmi(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        if "nmi" not in self.script:
+            raise ValueError("the guest takes no NMI")
+        self.send("com1", self.script["nmi"].encode())
         return {}
 
     def qmp(self, message: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from harness.errors import HostError, InputError
 from harness.guest import pad
 from harness.guest.initramfs import build_initrd
-from harness.guest.tools import GuestTools, find_tools
+from harness.guest.tools import HELPERS, GuestTools, find_tools
 from harness.model.kernel import KernelImage
 
 from .test_modules import place
@@ -63,6 +63,15 @@ def test_what_is_inside(tools: GuestTools, tmp_path: Path) -> None:
     assert lines[:3] == ["virtio virtio.ko", "virtio_blk virtio_blk.ko", "virtio_pci absent"]
 
 
+def test_only_a_capture_kernel_gets_makedumpfile(tools: GuestTools, tmp_path: Path) -> None:
+    plain = listing(build_initrd(kernel(None), tools, 0, tmp_path).path)
+    capture = listing(build_initrd(kernel(None), tools, 0, tmp_path, capture=True).path)
+    assert "bin/makedumpfile" not in plain
+    assert set(capture) - set(plain) > {"bin/makedumpfile"}  # and libraries
+    assert set(plain) < set(capture)
+    assert "harness/kdump.sh" in plain
+
+
 def test_the_padding_can_be_traced_to_its_place_in_the_file(tools: GuestTools, tmp_path: Path) -> None:
     initrd = build_initrd(kernel(None), tools, PAD_BYTES, tmp_path)
     data = initrd.path.read_bytes()
@@ -114,7 +123,7 @@ def test_one_that_is_damaged_is_written_anew(tools: GuestTools, tmp_path: Path, 
 
 def test_no_scratch_files_stay(tools: GuestTools, tmp_path: Path) -> None:
     initrd = build_initrd(kernel(None), tools, 0, tmp_path)
-    assert {path.name.partition("-")[0] for path in tmp_path.iterdir()} == {"initrd", "hkexec"}
+    assert {path.name.partition("-")[0] for path in tmp_path.iterdir()} == {"initrd", *HELPERS}
     assert initrd.path.stat().st_mode & 0o777 == 0o644
 
 

@@ -113,7 +113,7 @@ def call(helper: Path, *arguments: str, stdin: int = subprocess.DEVNULL) -> tupl
 def test_the_helper_explains_its_use(helper: Path, arguments: tuple[str, ...]) -> None:
     status, said = call(helper, *arguments)
     assert status == 255
-    assert said.startswith("usage: hkexec file KERNEL INITRD CMDLINE")
+    assert said.startswith("usage: hkexec file|crash-file KERNEL INITRD CMDLINE")
 
 
 def test_the_helper_says_which_file_is_missing(helper: Path, tmp_path: Path) -> None:

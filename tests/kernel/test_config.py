@@ -7,6 +7,15 @@ from harness.model.kernel import Capability
 
 from .build import CONFIG
 
+KDUMP = {
+    Capability.CRASH_DUMP,
+    Capability.SYSRQ,
+    Capability.SYSRQ_SERIAL,
+    Capability.LKDTM,
+    Capability.SOFTLOCKUP_DETECTOR,
+}
+KDUMP_SYMBOLS = ("CRASH_DUMP", "PROC_VMCORE", "MAGIC_SYSRQ", "MAGIC_SYSRQ_SERIAL", "LKDTM", "SOFTLOCKUP_DETECTOR")
+
 
 def test_values() -> None:
     parsed = config.parse(CONFIG, "config-6.1")
@@ -29,6 +38,7 @@ def test_decisions_name_symbol_and_place() -> None:
         Capability.BGRT,
         Capability.EFI_FAKE_MEMMAP,
         Capability.EFI_SOFT_RESERVE,
+        *KDUMP,
     }
     assert decisions[Capability.BGRT].reason == "CONFIG_ACPI_BGRT is not set in config-6.1 (6.1.0)"
     assert decisions[Capability.EFI].reason == "CONFIG_EFI=y and CONFIG_EFI_STUB=y in config-6.1"
@@ -46,11 +56,17 @@ def test_decisions_name_symbol_and_place() -> None:
         ("FIRMWARE_MEMMAP", {Capability.FIRMWARE_MEMMAP}),
         ("EFI_FAKE_MEMMAP", {Capability.EFI_FAKE_MEMMAP}),
         ("EFI_SOFT_RESERVE", {Capability.EFI_SOFT_RESERVE}),
+        ("PROC_VMCORE", {Capability.CRASH_DUMP}),
+        ("MAGIC_SYSRQ", {Capability.SYSRQ, Capability.SYSRQ_SERIAL}),
+        ("MAGIC_SYSRQ_SERIAL", {Capability.SYSRQ_SERIAL}),
+        ("LKDTM", {Capability.LKDTM}),
+        ("SOFTLOCKUP_DETECTOR", {Capability.SOFTLOCKUP_DETECTOR}),
     ],
 )
 def test_each_symbol_decides(symbol: str, lost: set[Capability]) -> None:
     everything = CONFIG.replace("# CONFIG_ACPI_BGRT is not set", "CONFIG_ACPI_BGRT=y")
     everything += "CONFIG_EFI_FAKE_MEMMAP=y\nCONFIG_EFI_SOFT_RESERVE=y\n"
+    everything += "".join(f"CONFIG_{name}=y\n" for name in KDUMP_SYMBOLS)
     whole = config.decide(config.parse(everything, "c"), "6.1")
     assert all(decision.possible for decision in whole.values())
     without = everything.replace(f"CONFIG_{symbol}=y\n", f"# CONFIG_{symbol} is not set\n")

@@ -121,6 +121,9 @@ BEYOND = {
     "boot-twice", "kexec-before-boot", "esrt-in-two-places", "rules-between-keys", "same-kernel-name", "limits",
     "too-many-variants", "unknown-axis", "unused-axis", "axis-value-wrong", "half-a-character", "duplicate-key",
     "tag", "key-is-no-word", "merge-key", "axis-in-the-id",
+    "refused-kexec-alone", "runtime-armed-not-hooked", "runtime-armed-set-variable", "runtime-fault-needs-memattr",
+    "runtime-fault-without-set-variable", "runtime-none-is-no-fault", "runtime-not-hooked",
+    "runtime-nothing-to-contain", "steps-after-reboot",
 }  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,13 +89,6 @@ class Range:
     def run(self, plan: Plan, listener: Silent | None = None) -> Ran:
         end = run_plan(plan, self.directory, listener or Silent())
         return Ran(self.directory, end, judge_directory(self.directory, None, text.render))
-
-    def qemu(self) -> int:
-        """The pid of the QEMU of the run that goes on."""
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            if os.fsencode(self.directory / "qmp.sock") in path.read_bytes():
-                return int(path.parent.name)
-        raise AssertionError("no QEMU")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import mmap
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -83,41 +82,6 @@ def test_a_byte_flipped_while_a_kernel_runs(machines: Range) -> None:
     assert "no kexec lies between this and the sample before" in evidence
 
 
-def test_qemu_killed_in_the_second_kernel(machines: Range) -> None:
-    at = At(Phase.KERNEL, 2, lambda: os.kill(machines.qemu(), signal.SIGKILL))
-    ran = machines.run(machines.plan("esrt/kexec-load", FILE, SMALL), at)
-    assert at.done
-    assert (ran.end.kind, ran.end.phase, ran.end.epoch) == (EndKind.QEMU_DIED, Phase.KERNEL, 2)
-    assert ran.end.qemu_exit == -signal.SIGKILL
-    assert (ran.verdict.status, ran.verdict.cause) == (Status.ERROR, Cause.QEMU_DIED)
-    console = (ran.directory / "console.log").read_text(errors="replace")
-    assert console.count("Linux version 6.1.") == 2
-    assert (ran.directory / "samples/1-loaded-esrt.bin").stat().st_size == 4096
-
-
-def test_an_epoch_that_is_not_the_planned_one(machines: Range) -> None:
-    """As when a kexec falls back to the old kernel: what runs says that it is epoch 1."""
-    plan = machines.plan("esrt/kexec-load", FILE, SMALL)
-    old = plan.epochs[1].model_copy(update={"cmdline": plan.epochs[1].cmdline.replace("epoch=2", "epoch=1")})
-    ran = machines.run(plan.model_copy(update={"epochs": (plan.epochs[0], old)}))
-    assert (ran.verdict.status, ran.verdict.cause, ran.verdict.epoch) == (Status.FAIL, Cause.OLD_KERNEL, 2)
-    assert "its command line says epoch 1" in ran.verdict.headline
-
-
-def test_a_guest_agent_that_never_reports(machines: Range) -> None:
-    """Without the nonce on its command line the agent says nothing; the kernel runs on."""
-    plan = machines.plan("esrt/no-table")
-    mute = plan.epochs[0].model_copy(update={"cmdline": plan.epochs[0].cmdline.partition(" harness.")[0]})
-    budgets = plan.budgets.model_copy(update={"boot_s": 0.06 * plan.budgets.boot_s})
-    ran = machines.run(plan.model_copy(update={"epochs": (mute,), "budgets": budgets}))
-    assert (ran.end.kind, ran.end.phase, ran.end.epoch) == (EndKind.TIMEOUT, Phase.KERNEL, 1)
-    assert (ran.verdict.status, ran.verdict.cause) == (Status.FAIL, Cause.HANG)
-    assert "no 'hello' report" in ran.verdict.headline
-    last = ran.end.last_line.rpartition("] ")[2]
-    assert last
-    assert f"last console line: {last}" in ran.evidence("run")
-
-
 def test_a_table_that_no_segment_comes_near(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], nothing_left: None
 ) -> None:
@@ -129,31 +93,6 @@ def test_a_table_that_no_segment_comes_near(
     assert (verdict["status"], verdict["cause"]) == ("ERROR", "no-overlap")
     checks = {check["name"]: check["status"] for check in verdict["checks"]}
     assert checks["table_intact: esrt"] == "PASS"
-
-
-def test_a_reset_behind_the_kernels_back(machines: Range) -> None:
-    """Through the chipset's reset port, as a triple fault or firmware would do it."""
-
-    def reset() -> None:
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(machines.directory / "qmp.sock"))
-            stream = client.makefile("rw")
-            commands = ("qmp_capabilities", {}), ("human-monitor-command", {"command-line": "o /b 0xcf9 6"})
-            for name, arguments in commands:
-                stream.write(json.dumps({"execute": name, "arguments": arguments}) + "\n")
-            stream.flush()
-            answers = 0
-            for line in stream:
-                answers += "return" in json.loads(line)
-                if answers == len(commands):
-                    break
-
-    at = At(Phase.KERNEL, 1, reset)
-    ran = machines.run(machines.plan("esrt/no-table"), at)
-    assert at.done
-    assert (ran.end.kind, ran.end.epoch) == (EndKind.RESET, 1)
-    assert (ran.verdict.status, ran.verdict.cause) == (Status.FAIL, Cause.RESET)
-    assert "guest-reset" in ran.verdict.headline
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

@@ -186,7 +186,7 @@ IDENTITIES: dict[str, tuple[Edit, Status, Cause, str]] = {
         "epoch 2: another build is running",
     ),
     "not-by-kexec": (_hello(2, loader="0x21"), FAIL, Cause.OLD_KERNEL, "type_of_loader is 0x21: a kexec did not"),
-    "booted-twice": (_second_hello, FAIL, Cause.RESET, "epoch 2: it booted twice"),
+    "booted-twice": (_second_hello, FAIL, Cause.BOOT_LOOP, "epoch 2: it booted twice"),
     "cmdline": (
         lambda copy: copy.edit(copy.fact_file(2, "cmdline"), "panic=0", "panic=1"),
         ERROR,
@@ -534,13 +534,17 @@ def test_silent_epoch(copy_of: CopyOf) -> None:
     ends = [entry["console_offset"] for entry in entries if entry["type"] == "phase" and entry["epoch"] == 2]
     console = copy.path / "console.log"
     console.write_bytes(console.read_bytes()[: ends[0]])
-    verdict_is(copy.judge(), ERROR, Cause.MISSING_REPORT, 2, "the kernel of epoch 2 printed nothing")
+    verdict_is(copy.judge(), ERROR, Cause.NO_CONSOLE, 2, "the kernel of epoch 2 printed nothing")
 
 
 # Ends
 
 ENDS: dict[str, tuple[Edit, Status, Cause, int, str]] = {
-    "panic": (lambda c: c.end_at(2, "userspace", "panic"), FAIL, Cause.PANIC, 2, "what the runner saw"),
+    "panic": (lambda c: c.end_at(2, "userspace", "panic"), FAIL, Cause.SILENT_PANIC, 2, "what the runner saw"),
+    "boot-loop": (lambda c: c.end_at(2, "kernel", "boot-loop"), FAIL, Cause.BOOT_LOOP, 2, "what the runner saw"),
+    "halted": (lambda c: c.end_at(2, "kexec jump", "halted"), FAIL, Cause.STUB_FAILED, 2, "what the runner saw"),
+    "port-lost": (lambda c: c.end_at(2, "userspace", "port-lost"), ERROR, Cause.PORT_LOST, 2, "the runner saw"),
+    "clock-skew": (lambda c: c.end_at(1, "userspace", "clock-skew"), ERROR, Cause.CLOCK_SKEW, 1, "the runner saw"),
     "reset": (lambda c: c.end_at(2, "kernel", "reset"), FAIL, Cause.RESET, 2, "what the runner saw"),
     "poweroff": (lambda c: c.end_at(2, "kernel", "poweroff"), FAIL, Cause.POWEROFF, 2, "last console line"),
     "back": (lambda c: c.end_at(2, "kexec jump", "back-in-firmware"), FAIL, Cause.BACK_IN_FIRMWARE, 2, "saw"),

@@ -11,6 +11,7 @@ import pytest
 from goldens import TESTDATA
 
 from harness.run.judge import judge
+from harness.run.observations import Observations
 from harness.run.store import read_record
 
 from .records import RUNS
@@ -72,3 +73,20 @@ def test_too_big_is_refused(script: ModuleType, run: Path, tmp_path: Path) -> No
     (run / "console.log").write_bytes(b"x" * script.MAX_BYTES)
     with pytest.raises(SystemExit, match="more than"):
         script.trim(run, tmp_path / "out", {})
+
+
+@pytest.mark.parametrize("name", ["esrt-kexec-load-6.1", "esrt-kexec-file", "fake-mem-small"])
+def test_short(script: ModuleType, tmp_path: Path, name: str) -> None:
+    """Most of the logs goes; epochs, verdict and every check stay."""
+    script.trim(RUNS / name, tmp_path / "out", {}, short=True)
+    before, after = read_record(RUNS / name), read_record(tmp_path / "out")
+    assert len(after.console) < 0.8 * len(before.console)
+    assert after.console.count(b"Linux version") == before.console.count(b"Linux version")
+    old, new = Observations(before), Observations(after)
+    for epoch in before.plan.epochs:
+        assert new.epoch_lines(epoch.number)[0].text == old.epoch_lines(epoch.number)[0].text
+    whole, short = judge(before), judge(after)
+    assert (short.status, short.cause, short.epoch) == (whole.status, whole.cause, whole.epoch)
+    assert [(check.name, check.status) for check in short.checks] == [
+        (check.name, check.status) for check in whole.checks
+    ]

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,12 @@ from harness.errors import HostError
 from harness.machine.feed import Feed
 from harness.model.record import EndKind, Phase, PhaseEntry
 from harness.model.verdict import Cause, Status
+from harness.run.hostfault import Clocks
 from harness.run.listener import Silent
 from harness.run.runner import run_plan
+from harness.run.stage import Helpers
 
-from .conftest import Stage
+from .conftest import HASTY, Stage
 
 P = Phase
 _TO_JUMP = [phase for part in guest.whole_run()[:6] for phase in part]
@@ -117,3 +120,21 @@ def test_qemu_killed_from_outside(stage: Stage) -> None:
     assert killed.wait(Deadline.after(1).remaining_s)
     ran.ended(EndKind.QEMU_DIED, P.JUMP, 2)
     assert ran.end.qemu_exit == -signal.SIGKILL
+
+
+def test_a_qemu_that_is_stopped_is_not_called_a_hang_of_the_guest(stage: Stage) -> None:
+    """The guest cannot be asked any more; it is not its fault."""
+    steps = [*_TO_JUMP, {"signal": signal.SIGSTOP}]
+    ran = stage.run(script(steps), stage.plan(budgets=HASTY))
+    ran.ended(EndKind.HOST, P.JUMP, 2)
+    assert "QEMU lives and does not answer (its process is stopped by a signal)" in ran.end.detail
+    assert (ran.verdict.status, ran.verdict.cause) == (Status.ERROR, Cause.HOST)
+
+
+def test_a_clock_that_was_set_is_not_called_a_hang_of_the_guest(stage: Stage) -> None:
+    looks = iter((Clocks(0.0, 0.0), Clocks(1.0, 3600.0)))
+    stage.play(script(_TO_JUMP))
+    plan = stage.plan(budgets=HASTY)
+    end = run_plan(plan, stage.root / "run", Silent(), helpers=replace(Helpers(), clocks=lambda: next(looks)))
+    assert (end.kind, end.phase) == (EndKind.CLOCK_SKEW, P.JUMP)
+    assert "1 s on the monotonic clock, 3600 s on the wall clock; no 'hello' report" in end.detail

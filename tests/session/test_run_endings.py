@@ -20,8 +20,8 @@ def test_two_epochs_to_the_end(stage: Stage) -> None:
     ran = stage.run(script(*guest.whole_run()))
     ran.ended(EndKind.COMPLETE, P.OFF, 2)
     assert ran.phases == [
-        *((0, P.START), (0, P.FIRMWARE), (0, P.AGENT), (1, P.KERNEL), (1, P.KERNEL), (1, P.USERSPACE)),
-        *((1, P.LOAD), (2, P.JUMP), (2, P.KERNEL), (2, P.USERSPACE), (2, P.OFF)),
+        *((0, P.START), (0, P.FIRMWARE), (0, P.AGENT), (1, P.STUB), (1, P.EARLY), (1, P.KERNEL), (1, P.USERSPACE)),
+        *((1, P.LOAD), (2, P.JUMP), (2, P.EARLY), (2, P.KEXECED), (2, P.USERSPACE), (2, P.OFF)),
     ]
     assert (ran.verdict.status, ran.verdict.cause) == (Status.PASS, None), ran.verdict
     said = [(entry.kind, entry.epoch) for entry in ran.entries if entry.type == "frame"]
@@ -74,24 +74,62 @@ def test_a_table_that_is_not_there_is_noted(stage: Stage) -> None:
 _AGENT_ERROR = [*guest.ready(), {"wait_byte": "G"}, frame("error", what="AllocatePages", status="0x800000000000000e")]
 _PANIC = {"console": "[    1.0] Kernel panic - not syncing: VFS: Unable to mount root fs\r\n[    1.1] Call Trace:\r\n"}
 _TO_KERNEL = [*guest.ready(), *guest.agent(), *guest.start()]
+_TO_STUB = [*guest.ready(), *guest.agent(), {"wait_byte": "S"}, frame("start"), guest.SECOND]
+_AGAIN = {"console": f"[    0.000000] Linux version {RELEASE} (gcc) #1 SMP\r\n"}
+_STUB_ERROR = {"console": "EFI stub: ERROR: Failed to load initrd!\r\n"}
 _TO_SPACE = [*_TO_KERNEL, *guest.up(1)]
 _TO_JUMP = [*_TO_SPACE, *guest.load(), *guest.leave()]
 _ENDINGS: dict[str, tuple[guest.Steps, EndKind, Phase, int, Cause]] = {
     "agent error": (_AGENT_ERROR, EndKind.GUEST_ERROR, P.AGENT, 0, Cause.AGENT_ERROR),
     "panic line": ([*_TO_KERNEL, _PANIC], EndKind.PANIC, P.KERNEL, 1, Cause.PANIC),
-    "panic event": ([*_TO_KERNEL, {"panic": True}], EndKind.PANIC, P.KERNEL, 1, Cause.PANIC),
+    "panic event": ([*_TO_KERNEL, {"panic": True}], EndKind.PANIC, P.KERNEL, 1, Cause.SILENT_PANIC),
     "panic line, then event": ([*_TO_JUMP, _PANIC, {"panic": True}], EndKind.PANIC, P.JUMP, 2, Cause.PANIC),
     "reset in firmware": ([*guest.ready(), {"reset": "guest-reset"}], EndKind.RESET, P.AGENT, 0, Cause.RESET),
-    "reset in the jump": ([*_TO_JUMP, {"reset": "guest-reset"}], EndKind.RESET, P.JUMP, 2, Cause.RESET),
+    "reset in the jump": ([*_TO_JUMP, {"reset": "guest-reset"}], EndKind.RESET, P.JUMP, 2, Cause.SILENT_RESET),
     "reset in the second kernel": (
         *([*_TO_JUMP, *guest.banner(), {"reset": "guest-reset"}], EndKind.RESET),
-        *(P.KERNEL, 2, Cause.RESET),
+        *(P.KEXECED, 2, Cause.RESET),
     ),
     "poweroff": ([*_TO_SPACE, {"wait_frame": "load"}, {"poweroff": True}], EndKind.POWEROFF, P.LOAD, 1, Cause.POWEROFF),
     "READY after start": (
         *([*_TO_JUMP, *guest.ready()], EndKind.BACK_IN_FIRMWARE),
         *(P.JUMP, 2, Cause.BACK_IN_FIRMWARE),
     ),
+    "stub gives up": (
+        *([*_TO_STUB, _STUB_ERROR, frame("error", what="the kernel image came back", status="0x1")],),
+        *(EndKind.GUEST_ERROR, P.STUB, 1, Cause.STUB_FAILED),
+    ),
+    "kernel cannot be started here": (
+        *([*_TO_STUB, frame("error", what="the kernel has no entry point for this firmware", status="0x3")],),
+        *(EndKind.GUEST_ERROR, P.STUB, 1, Cause.NO_CAPABILITY),
+    ),
+    "decompressor gives up": (
+        [*_TO_JUMP, {"console": "\r\nout of memory while allocating heap\r\n\r\n -- System halted\r\n"}],
+        *(EndKind.HALTED, P.JUMP, 2, Cause.STUB_FAILED),
+    ),
+    "firmware crashes in the agent": (
+        [*guest.ready(), guest.SECOND, {"console": "!!!! X64 Exception Type - 0D(#GP - General Protection) !!!!\r\n"}],
+        *(EndKind.HALTED, P.AGENT, 0, Cause.PANIC),
+    ),
+    "firmware crashes below the kernel": (
+        [
+            *_TO_SPACE,
+            {"wait_frame": "load"},
+            {"console": "!!!! X64 Exception Type - 0D(#GP - General Protection) !!!!\r\n"},
+        ],
+        *(EndKind.HALTED, P.LOAD, 1, Cause.PANIC),
+    ),
+    "purgatory finds other bytes": (
+        [*_TO_JUMP, {"console": "I'm in purgatory\r\nsha256 digests do not match :(\r\n"}],
+        *(EndKind.HALTED, P.JUMP, 2, Cause.PURGATORY_FAILED),
+    ),
+    "kexec comes back": (
+        [*_TO_JUMP, frame("error", what="kexec -e came back", rc="1")],
+        *(EndKind.GUEST_ERROR, P.JUMP, 2, Cause.KEXEC_RETURNED),
+    ),
+    "boot loop": ([*_TO_SPACE, {"wait_frame": "load"}, _AGAIN], EndKind.BOOT_LOOP, P.EARLY, 1, Cause.BOOT_LOOP),
+    "link closed": ([*_TO_KERNEL, {"close": "com2"}], EndKind.PORT_LOST, P.KERNEL, 1, Cause.PORT_LOST),
+    "console closed": ([*_TO_KERNEL, {"close": "com1"}], EndKind.PORT_LOST, P.KERNEL, 1, Cause.PORT_LOST),
     "stopped by itself": ([*_TO_KERNEL, {"internal_error": True}], EndKind.HOST, P.KERNEL, 1, Cause.HOST),
     "kexec refuses": (
         *([*_TO_SPACE, *guest.load(255, "kexec_file_load failed: Invalid argument\n")], EndKind.GUEST_ERROR),
@@ -136,14 +174,14 @@ _SILENCES: dict[str, tuple[guest.Steps, str, Phase, int, Cause]] = {
     "start never comes": ([*guest.ready(), *guest.agent()], "start", P.AGENT, 0, Cause.NO_BOOT),
     "kernel prints nothing": (
         *([*guest.ready(), *guest.agent(), {"wait_byte": "S"}, frame("start")], "hello"),
-        *(P.KERNEL, 1, Cause.NO_BOOT),
+        *(P.STUB, 1, Cause.NO_BOOT),
     ),
     "kernel hangs": (_TO_KERNEL, "hello", P.KERNEL, 1, Cause.HANG),
     "facts stop": ([*_TO_KERNEL, guest.up(1)[0]], "up", P.USERSPACE, 1, Cause.HANG),
     "load never ends": ([*_TO_SPACE, {"wait_frame": "load"}], "loaded", P.LOAD, 1, Cause.HANG),
     "exec is not obeyed": ([*_TO_SPACE, *guest.load(), {"wait_frame": "exec"}], "leaving", P.LOAD, 1, Cause.HANG),
     "jump hangs": (_TO_JUMP, "hello", P.JUMP, 2, Cause.HANG),
-    "next kernel hangs": ([*_TO_JUMP, *guest.banner()], "hello", P.KERNEL, 2, Cause.HANG),
+    "next kernel hangs": ([*_TO_JUMP, *guest.banner()], "hello", P.KEXECED, 2, Cause.HANG),
 }
 
 
@@ -154,8 +192,9 @@ def test_silence_is_a_timeout_that_says_what_was_waited_for(stage: Stage, name: 
     ran.ended(EndKind.TIMEOUT, phase, epoch)
     assert ran.end.detail.startswith(f"no '{report}' report: nothing decisive in 0."), ran.end.detail
     assert ran.verdict.cause is cause
-    if any("console" in step for step in steps):
-        assert ran.end.last_line == "[    0.100000] booting"
+    said = [step["console"] for step in steps if "console" in step]
+    if said:
+        assert ran.end.last_line == said[-1].splitlines()[-1]
 
 
 _DEATHS = {
@@ -166,7 +205,7 @@ _DEATHS = {
     "userspace": ("steps", [*_TO_KERNEL, guest.up(1)[0]], P.USERSPACE, 1),
     "load": ("steps", [*_TO_SPACE, {"wait_frame": "load"}], P.LOAD, 1),
     "jump": ("steps", _TO_JUMP, P.JUMP, 2),
-    "second kernel": ("steps", [*_TO_JUMP, *guest.banner()], P.KERNEL, 2),
+    "second kernel": ("steps", [*_TO_JUMP, *guest.banner()], P.KEXECED, 2),
 }
 
 

@@ -29,6 +29,8 @@ LOW_BYTES = 1 << 20
 _NOTES_BYTES = 512
 """A CPU's crash note, rounded up to a power of two (crash_notes_memory_init())."""
 _MAX_CPUS = 8192
+_RATELIMIT_BYTES = 64
+"""struct ratelimit_state has 40, with lock debugging more."""
 _MAX_RANGE_BYTES = 64 << 20
 _MAX_TASK_BYTES = 64 * 1024
 
@@ -88,6 +90,7 @@ def at_panic(dump: Dump, symbols: SymbolTable | None, kernel_data: Sequence[Rang
     found = [*_log(dump, info), *_stacks(dump)]
     if symbols is not None and symbols.address("jiffies") is not None:
         found += _variables(dump, symbols)
+        found += _ratelimits(dump, symbols)
         found += _vmcoreinfo_pages(dump, symbols)
         found += _per_cpu(dump, symbols)
     else:
@@ -147,6 +150,15 @@ def _stacks(dump: Dump) -> Iterator[Lawful]:
     for cpu in dump.notes:
         stack = align_down(cpu.registers["rsp"], STACK_BYTES)
         yield from _physical(dump, stack, STACK_BYTES, _STACK)
+
+
+def _ratelimits(dump: Dump, symbols: SymbolTable) -> Iterator[Lawful]:
+    """The state of each pr_*_ratelimited(): a static ``_rs`` in every function that has one, so many of one name."""
+    for number, name in enumerate(symbols.names):
+        if name == "_rs" or name.startswith("_rs."):
+            start = symbols.addresses[number]
+            end = next((address for address in symbols.addresses[number + 1 :][:8] if address > start), start)
+            yield from _physical(dump, start + symbols.shift, min(end - start, _RATELIMIT_BYTES), _LOG)
 
 
 def _variables(dump: Dump, symbols: SymbolTable) -> Iterator[Lawful]:

@@ -3,11 +3,24 @@
 next=/run/next
 dev=/dev
 kmsg=/dev/kmsg
+# How the next kernel is loaded; kdump.sh changes it for a capture kernel.
+load_file=file
+load_flag=-l
 
 obey() {
     case $1 in
     load) command_load ;;
     exec) command_exec ;;
+    load-crash) command_load_crash ;;
+    crash) command_crash ;;
+    capture) command_capture ;;
+    page-tables) command_page_tables ;;
+    stress) command_stress ;;
+    runtime) command_runtime ;;
+    efivars) command_efivars ;;
+    alive) command_alive ;;
+    reboot) command_reboot ;;
+    try-load) command_try_load ;;
     *) link_error "unknown command $1" 1 ;;
     esac
 }
@@ -47,8 +60,8 @@ command_load() {
     rm -rf "$next"
 }
 
-# fetch SERIAL BYTES NAME: copies the first bytes of the disk with that serial; reports what goes wrong.
-fetch() {
+# find_disk SERIAL: sets $disk; reports when there is none.
+find_disk() {
     disk=
     for candidate in "$sys"/block/vd*; do
         one_line "$candidate/serial"
@@ -60,6 +73,11 @@ fetch() {
         link_error "load: no disk with serial $1" 1
         return 1
     fi
+}
+
+# fetch SERIAL BYTES NAME: copies the first bytes of the disk with that serial; reports what goes wrong.
+fetch() {
+    find_disk "$1" || return
     dd if="$disk" of="$next/$3" bs=1M count="$2" iflag=count_bytes,fullblock 2>"$work/output"
     rc=$?
     if [ $rc != 0 ]; then
@@ -80,9 +98,9 @@ load() {
     load_mark="harness: load $link_sequence $syscall"
     echo "<7>$load_mark" >>"$kmsg"
     if [ "$syscall" = file ]; then
-        hkexec file "$next/kernel" "$next/initrd" "$next_cmdline" >"$work/output" 2>&1
+        hkexec "$load_file" "$next/kernel" "$next/initrd" "$next_cmdline" >"$work/output" 2>&1
     else
-        kexec -d -c -l "$next/kernel" --initrd="$next/initrd" --command-line="$next_cmdline" >"$work/output" 2>&1
+        kexec -d -c "$load_flag" "$next/kernel" --initrd="$next/initrd" --command-line="$next_cmdline" >"$work/output" 2>&1
     fi
     rc=$?
     fact kexec-klog fact_load_log

@@ -2,6 +2,7 @@
  * hkexec: the two system calls that the guest's packaged tools cannot make.
  *
  *   hkexec file KERNEL INITRD CMDLINE   kexec_file_load(2) with KEXEC_FILE_DEBUG
+ *   hkexec crash-file KERNEL INITRD CMDLINE   the same with KEXEC_FILE_ON_CRASH, for the capture kernel
  *   hkexec drain                        tcdrain(3) on standard input
  *
  * Since "kexec_file: print out debugging message if required" (in 6.12, not in 6.1) the kernel says where it places
@@ -13,7 +14,7 @@
  */
 enum { SYS_write = 1, SYS_open = 2, SYS_ioctl = 16, SYS_exit = 60, SYS_kexec_file_load = 320 };
 enum { TCSBRK = 0x5409, O_RDONLY_CLOEXEC = 02000000, EINVAL = 22 };
-enum { KEXEC_FILE_DEBUG = 0x8 };
+enum { KEXEC_FILE_ON_CRASH = 0x2, KEXEC_FILE_DEBUG = 0x8 };
 
 static long call(long number, long a, long b, long c, long d, long e)
 {
@@ -75,7 +76,7 @@ static int outcome(const char *what, long result)
 	return -result;
 }
 
-static int load(const char *kernel, const char *initrd, const char *cmdline)
+static int load(const char *kernel, const char *initrd, const char *cmdline, long flags)
 {
 	long kernel_fd = call(SYS_open, (long)kernel, O_RDONLY_CLOEXEC, 0, 0, 0);
 	long initrd_fd = call(SYS_open, (long)initrd, O_RDONLY_CLOEXEC, 0, 0, 0);
@@ -86,23 +87,26 @@ static int load(const char *kernel, const char *initrd, const char *cmdline)
 		return outcome("open kernel", kernel_fd);
 	if (initrd_fd < 0)
 		return outcome("open initrd", initrd_fd);
-	result = call(SYS_kexec_file_load, kernel_fd, initrd_fd, size, (long)cmdline, KEXEC_FILE_DEBUG);
+	result = call(SYS_kexec_file_load, kernel_fd, initrd_fd, size, (long)cmdline,
+		      flags | KEXEC_FILE_DEBUG);
 	if (result != -EINVAL)
-		return outcome("kexec_file_load flags=0x8", result);
-	result = call(SYS_kexec_file_load, kernel_fd, initrd_fd, size, (long)cmdline, 0);
-	return outcome("kexec_file_load flags=0x0", result);
+		return outcome(flags ? "kexec_file_load flags=0xa" : "kexec_file_load flags=0x8", result);
+	result = call(SYS_kexec_file_load, kernel_fd, initrd_fd, size, (long)cmdline, flags);
+	return outcome(flags ? "kexec_file_load flags=0x2" : "kexec_file_load flags=0x0", result);
 }
 
 static int run(int argc, char **argv)
 {
 	if (argc == 5 && same(argv[1], "file"))
-		return load(argv[2], argv[3], argv[4]);
+		return load(argv[2], argv[3], argv[4], 0);
+	if (argc == 5 && same(argv[1], "crash-file"))
+		return load(argv[2], argv[3], argv[4], KEXEC_FILE_ON_CRASH);
 	if (argc == 2 && same(argv[1], "drain")) {
 		long result = call(SYS_ioctl, 0, TCSBRK, 1, 0, 0);
 
 		return result ? outcome("tcdrain", result) : 0;
 	}
-	say("usage: hkexec file KERNEL INITRD CMDLINE | hkexec drain\n");
+	say("usage: hkexec file|crash-file KERNEL INITRD CMDLINE | hkexec drain\n");
 	return 255;
 }
 

@@ -28,6 +28,7 @@ def firmware(stage: Stage) -> None:
             else:
                 stage.recorder.note(found)
         stage.sample(Point.HANDOFF)
+    stage.probe(Point.HANDOFF)
     stage.nudge(b"S", "start", timeout_s)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from harness.evidence import crash
 from harness.evidence.crash import Crash, Severity
+from harness.model.actions import CrashAction
+from harness.model.kdump import TRIGGERS
+from harness.model.record import Phase
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.run.observations import Observations
 
@@ -16,6 +20,8 @@ def check_crash(observations: Observations) -> Check:
     """Every line of the console is held against the table of crash formats."""
     found = crash.find(observations.lines)
     fatal = [item for item in found if item.severity is not Severity.WARNING]
+    wanted = _wanted(observations, fatal)
+    fatal = [item for item in fatal if item not in wanted]
     if fatal:
         return _crashed(observations, fatal)
     silent = next((epoch for epoch in observations.entered if not observations.spoke(epoch)), None)
@@ -32,6 +38,25 @@ def check_crash(observations: Observations) -> Check:
             for item in found[:5]
         ),
     )
+
+
+def _wanted(observations: Observations, fatal: Sequence[Crash]) -> Sequence[Crash]:
+    """The reports of the crash that was injected: from the farewell of the guest agent to the end of that epoch, when
+    the first that a trigger of this kind makes is among them. Whether it is the right one is judged by its dump.
+    """
+    for epoch in observations.plan.epochs:
+        by = next((action.crash.by for action in epoch.actions if isinstance(action, CrashAction)), None)
+        begin = next(
+            (p for p in observations.record.phases if (p.phase, p.epoch) == (Phase.CRASHED, epoch.number)), None
+        )
+        if by is None or begin is None:
+            continue
+        end = observations.begin_offset(epoch.number + 1)
+        offsets = {line.number: line.offset for line in observations.lines}
+        report = [item for item in fatal if begin.console_offset <= offsets[item.line_number] < end]
+        if any(re.search(TRIGGERS[by].report, item.text) for item in report):
+            return report
+    return ()
 
 
 def _crashed(observations: Observations, fatal: Sequence[Crash]) -> Check:
@@ -72,6 +97,10 @@ def title(report: Sequence[Crash]) -> str:
 
 
 def quoted(report: Sequence[Crash]) -> Iterator[Evidence]:
-    """The first lines of a report, as printed."""
+    """The first lines of a report, as printed, and where it happened: innermost function first."""
     for item in report[:4]:
         yield Evidence(text=item.text.strip()[:200], where=f"console.log:{item.line_number}")
+    traced = next((item for item in report if item.backtrace), None)
+    if traced is not None:
+        shown = " < ".join(frame.text for frame in traced.backtrace[:8])
+        yield Evidence(text=f"backtrace: {shown}", where=f"console.log:{traced.line_number}")

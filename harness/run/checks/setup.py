@@ -13,6 +13,9 @@ from harness.run.observations import Baseline, Observations
 _NAME = "setup"
 # print_unknown_bootoptions(), init/main.c, since 86d1919232cd "init: print out unknown kernel parameters" (v5.14).
 _UNKNOWN = re.compile(r'Unknown kernel command line parameters "(?P<names>[^"]*)"')
+# Read by the decompressor (arch/x86/boot/compressed/pgtable_64.c), so the kernel proper disowns it although it took
+# effect. Whether it did is seen in the page tables (harness.run.checks.pagetables).
+_READ_BEFORE = {"no5lvl"}
 
 
 def check_setup(observations: Observations) -> Check | None:
@@ -120,7 +123,7 @@ def _unknown_parameters(observations: Observations) -> Iterator[Evidence]:
     for line in observations.lines:
         match = _UNKNOWN.search(line.text)
         names = set(match["names"].split()) if match else set()
-        for parameter in sorted(names & ours):
+        for parameter in sorted(names & ours - _READ_BEFORE):
             yield Evidence(
                 text=f"{parameter}: unknown to the kernel of epoch {observations.epoch_of(line)}",
                 where=f"console.log:{line.number}",

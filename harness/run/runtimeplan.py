@@ -1,0 +1,103 @@
+"""The part of a plan that is about runtime services: the driver, the steps' actions, what they need besides. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import InputError
+from harness.model.actions import (
+    Action,
+    AliveAction,
+    EfivarsAction,
+    KexecRefusedAction,
+    RebootAction,
+    RuntimeAction,
+)
+from harness.model.plan import EpochPlan, FirmwareFiles, Payload
+from harness.model.runtime import FirmwareArch, RuntimePlan
+from harness.model.runtime_steps import (
+    AliveStep,
+    EfivarsStep,
+    KexecRefusedStep,
+    RebootStep,
+    RuntimeRequest,
+    RuntimeStep,
+    faults,
+    wants_driver,
+)
+from harness.model.scenario import Scenario
+from harness.model.steps import CrashStep, KexecStep, PageTablesStep, Step, StressStep
+
+_DISK = "initrd1"
+"""Serial of the disk that ``alive`` reads where no kexec has given the machine one: the first kernel's own initrd."""
+
+
+@dataclass(frozen=True)
+class RuntimeDriver:
+    """The runtime driver as it was built."""
+
+    path: Path
+    sha256: str
+    symbols: Mapping[str, int]
+    """Offsets of its functions from the image base, bytes."""
+
+
+def runtime_plan(scenario: Scenario, driver: RuntimeDriver | None, firmware: FirmwareFiles) -> RuntimePlan | None:
+    """The driver's part of the plan; None when no step wants it.
+
+    Raises:
+        InputError: a fault that this firmware cannot commit.
+    """
+    request = scenario.firmware.runtime
+    wanted = any(wants_driver(step) or isinstance(step, PageTablesStep | StressStep) for step in scenario.steps)
+    if request is None and not wanted:
+        return None
+    if driver is None:
+        raise ValueError("a step wants the runtime driver, but none was built")
+    request = request or RuntimeRequest()
+    armed = {item.service: item.fault for item in request.armed}
+    for fault in (*armed.values(), *(fault for step in scenario.steps for fault in faults(step))):
+        if firmware.arch is FirmwareArch.IA32 and not fault.on_ia32:
+            raise InputError(
+                f"{scenario.id}: 32-bit firmware cannot commit the fault {fault}",
+                hint="choose another fault, or 64-bit firmware",
+            )
+    return RuntimePlan(
+        driver=driver.path,
+        driver_sha256=driver.sha256,
+        hooks=tuple(request.hooks),
+        armed=armed,
+        memattr=request.memattr,
+        symbols=dict(driver.symbols),
+    )
+
+
+def actions(step: Step) -> Iterator[Action]:
+    """What is done for a step about runtime services; nothing for other steps."""
+    match step:
+        case RuntimeStep():
+            yield RuntimeAction(runtime=step.runtime)
+        case AliveStep():
+            yield AliveAction()
+        case EfivarsStep():
+            yield EfivarsAction(round_trips=step.efivars.round_trips)
+        case RebootStep():
+            yield RebootAction(reboot=step.reboot)
+        case KexecRefusedStep():
+            yield KexecRefusedAction(syscall=step.kexec_refused.syscall)
+
+
+def disk(scenario: Scenario, first: EpochPlan) -> tuple[Payload, ...]:
+    """A disk for ``alive`` to read, where the machine would have none."""
+    if not any(isinstance(step, AliveStep) for step in scenario.steps):
+        return ()
+    return (Payload(serial=_DISK, path=first.initrd, size_bytes=first.initrd_size_bytes),)
+
+
+def with_reboot(scenario: Scenario, extra: Sequence[str], epoch: int) -> list[str]:
+    """The further parameters of one epoch's kernel, with ``reboot=`` where that kernel is to reset the machine."""
+    last = 1 + sum(isinstance(step, KexecStep | CrashStep) for step in scenario.steps)
+    step = scenario.steps[-1]
+    return [*extra, *(step.reboot.by.parameters if isinstance(step, RebootStep) and epoch == last else ())]
