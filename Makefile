@@ -6,7 +6,8 @@
 
 VENV ?= .venv
 HARNESS = $(VENV)/bin/harness
-ARGS ?=
+MAIN = 'esrt/*' 'bgrt/*' 'kexec/*' 'kdump/sysrq-*' runtime/fault-set-variable pagetable/wx-free-kexec mixed-mode/boot
+ARGS ?= $(MAIN)
 TOX_ARGS ?=
 export VENV := $(abspath $(VENV))
 
@@ -35,7 +36,7 @@ lint: setup ## style, types and the directions of import; seconds
 	@$(VENV)/bin/python -m tox run -e lint,type,contracts
 
 bench: kernels ## what the harness costs over bare QEMU
-	@$(VENV)/bin/python benchmarks/overhead.py $(ARGS)
+	@$(VENV)/bin/python benchmarks/overhead.py
 
 clean: ## remove what was made here; HARNESS_CACHE and runs/ stay
 	rm -rf .venv .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -34,6 +34,8 @@ class CrashTrigger(StrEnum):
     """LKDTM SOFTLOCKUP, with ``softlockup_panic``; the watchdog needs about 20 s of guest time."""
     DOUBLE_FAULT = "double-fault"
     """LKDTM EXHAUST_STACK: the page fault on the stack's guard page finds no stack and becomes a double fault."""
+    FIRMWARE_FAULT = "firmware-fault"
+    """Firmware reads a non-canonical address in SetVariable, with ``panic_on_oops`` (docs/runtime-faults.md)."""
 
 
 class Trigger(Value):
@@ -47,6 +49,10 @@ class Trigger(Value):
     """Functions of which one is on the stack of the task that crashed; none where it differs too much."""
     before: str = ""
     """What may be reported before that line: a trigger that warns first."""
+    worker: str = ""
+    """The kernel's own thread that crashes on the task's behalf, as a regular expression; empty: the task itself."""
+    in_firmware: bool = False
+    """Is it firmware's code that faults, where the kernel maps it?"""
 
 
 _LKDTM = (Capability.LKDTM,)
@@ -100,6 +106,13 @@ TRIGGERS: Mapping[CrashTrigger, Trigger] = MappingProxyType(
             r"|(?:Kernel panic - not syncing: )?double fault|traps: PANIC: double fault",
             code=(),
         ),
+        CrashTrigger.FIRMWARE_FAULT: Trigger(
+            needs=(),
+            report=r"general protection fault",
+            code=("efi_call_rts", "__efi_call", "efi_call", "process_one_work"),
+            worker=r"kworker/\S+",  # efi_rts_wq, drivers/firmware/efi/runtime-wrappers.c
+            in_firmware=True,
+        ),
     }
 )
 
@@ -122,7 +135,7 @@ class CrashOptions(Value):
     by: CrashTrigger = Field(
         description="What crashes the kernel. sysrq, init-dies: from inside; sysrq-in-irq (a BREAK on the serial "
         "console), nmi: from outside; null-deref, bug, panic-on-warn, softlockup, double-fault: by LKDTM, which "
-        "distributions do not build."
+        "distributions do not build; firmware-fault: in firmware's SetVariable."
     )
 
 

@@ -66,6 +66,14 @@ class KdumpView:
         return task_name(self.observations.plan.nonce)
 
     @property
+    def crashed_pid(self) -> int | None:
+        """The process that crashed the kernel: the guest agent, or the worker that the dump's log names."""
+        if not self.trigger.worker:
+            return 1
+        named = re.compile(rf"PID: (\d+) Comm: {self.trigger.worker}")
+        return next((int(match[1]) for line in self.log if (match := named.search(line.text))), None)
+
+    @property
     def complete(self) -> bool:
         """Was every step done?"""
         end = self.observations.record.end

@@ -15,6 +15,7 @@ from harness.model.actions import (
     RebootAction,
     RuntimeAction,
 )
+from harness.model.kdump import CrashTrigger
 from harness.model.plan import EpochPlan, FirmwareFiles, Payload
 from harness.model.runtime import FirmwareArch, RuntimePlan
 from harness.model.runtime_steps import (
@@ -51,7 +52,7 @@ def runtime_plan(scenario: Scenario, driver: RuntimeDriver | None, firmware: Fir
         InputError: a fault that this firmware cannot commit.
     """
     request = scenario.firmware.runtime
-    wanted = any(wants_driver(step) or isinstance(step, PageTablesStep | StressStep) for step in scenario.steps)
+    wanted = any(_wanted_by(step) for step in scenario.steps)
     if request is None and not wanted:
         return None
     if driver is None:
@@ -72,6 +73,12 @@ def runtime_plan(scenario: Scenario, driver: RuntimeDriver | None, firmware: Fir
         memattr=request.memattr,
         symbols=dict(driver.symbols),
     )
+
+
+def _wanted_by(step: Step) -> bool:
+    if isinstance(step, CrashStep):
+        return step.crash.by is CrashTrigger.FIRMWARE_FAULT
+    return wants_driver(step) or isinstance(step, PageTablesStep | StressStep)
 
 
 def actions(step: Step) -> Iterator[Action]:

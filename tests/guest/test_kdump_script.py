@@ -82,7 +82,11 @@ def test_the_capture_kernel_is_loaded_as_one(tmp_path: Path, syscall: str, first
 def test_a_trigger_without_effect_is_an_error(tmp_path: Path, by: str, settings: dict[str, str]) -> None:
     with guest(tmp_path) as shell:
         ask(shell, "crash", by=by, task=TASK)
-        crashing, error = shell.frames(2)
+        (crashing,) = shell.frames(1)
+        if by == "sysrq":
+            assert (tmp_path / "proc/sysrq-trigger").read_text() == ""
+        ask(shell, "crash-now")
+        (error,) = shell.frames(1)
     assert crashing.kind == "crashing"
     assert error.fields["what"] == f"crash: {by} had no effect"
     for name, value in settings.items():
@@ -105,8 +109,18 @@ def test_a_trigger_from_outside_is_waited_for_by_the_task_itself(tmp_path: Path,
 def test_an_unknown_trigger(tmp_path: Path) -> None:
     with guest(tmp_path) as shell:
         ask(shell, "crash", by="prayer", task=TASK)
+        ask(shell, "crash-now")
         _, error = shell.frames(2)
     assert error.fields["what"] == "crash: unknown trigger prayer"
+
+
+def test_nothing_is_crashed_without_the_word(tmp_path: Path) -> None:
+    with guest(tmp_path) as shell:
+        ask(shell, "crash", by="sysrq", task=TASK)
+        ask(shell, "exec")
+        _, error = shell.frames(2)
+    assert error.fields["what"] == "crash: exec instead of crash-now"
+    assert (tmp_path / "proc/sysrq-trigger").read_text() == ""
 
 
 def collect(shell: Shell, last: str) -> dict[str, Frame]:

@@ -39,6 +39,7 @@ _CONSOLE = "the consoles print what is in the log, and keep how far they got"
 _TIME = "timekeeping: the tick goes on until the CPUs are stopped"
 _STOP = "stopping the other CPUs by NMI (nmi_shootdown_cpus(), kdump_nmi_shootdown_cpus())"
 _JUMP = "crash_kexec() on its way: its lock, CPU and switches"
+_APIC = "the interrupt controllers are switched off (native_machine_crash_shutdown())"
 _OOPS = "oops_begin() and what it counts"
 _NOTE = "crash_save_vmcoreinfo() appends CRASHTIME to VMCOREINFO"
 _CPU_NOTE = "crash_save_cpu() writes the CPU's registers"
@@ -67,6 +68,7 @@ _REASONS = {
     "crash_smp_send_stop_done crash_nmi_lock emergency_virt_callback",
     _JUMP: "__kexec_lock kexec_mutex panic_cpu panic_redirect_cpu panic_try_force_cpu ftrace_enabled old_cpu "
     "panic_on_this_cpu crash_kexec_post_notifiers kexec_crash_loaded tainted_mask panic_blink",
+    _APIC: "ioapic_lock i8259A_lock",
     _OOPS: "die_lock die_owner die_nest_count die_counter exec_summary_regs oops_count oops_id warn_count",
     _NOTE: "vmcoreinfo_size vmcoreinfo_data vmcoreinfo_note vmcoreinfo_data_safecopy",
     _SCHEDULER: "rcu_state rcu_sched_data rcu_tasks rcu_exp_gp_kworker init_task init_stack init_thread_union",

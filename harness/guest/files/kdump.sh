@@ -39,7 +39,12 @@ command_crash() {
     # From outside: from here on this task does nothing but wait to be interrupted, so it is the one that is.
     sysrq-in-irq | nmi) while :; do :; done ;;
     esac
-    link_drain
+    # Not before the host has seen that: link and console are read by two threads.
+    link_receive
+    if [ "$kind" != crash-now ]; then
+        link_error "crash: $kind instead of crash-now" 1
+        return
+    fi
     case $by in
     sysrq) echo c >"$proc/sysrq-trigger" ;;
     init-dies) exit 1 ;;
@@ -49,6 +54,7 @@ command_crash() {
     softlockup) lkdtm SOFTLOCKUP ;;
     # LKDTM's DOUBLE_FAULT is for 32-bit kernels only; a stack that is used up gives one.
     double-fault) lkdtm EXHAUST_STACK ;;
+    firmware-fault) printf '\6\0\0\0non-canonical' >"$efivars/set-variable.k$link_sequence-$driver_guid" ;;
     *)
         link_error "crash: unknown trigger $by" 1
         return

@@ -65,7 +65,7 @@ def crash(stage: Stage, options: CrashOptions, target: EpochPlan) -> None:
                 stage.machine.qmp.execute("inject-nmi")
             line = ""
         else:
-            _from_outside(stage, options.by)
+            _crash_now(stage, options.by)
             line = stage.until("crash", _line(_SIGN, _BANNER), budgets.kexec_s, tolerate=(EndKind.PANIC,))
         if _BANNER.search(line):
             stage.recorder.note(
@@ -117,9 +117,11 @@ def _copied(stage: Stage) -> Frame:
             deadline = Deadline.after(stage.plan.budgets.load_s)
 
 
-def _from_outside(stage: Stage, by: CrashTrigger) -> None:
-    """What the host does for a trigger, once the guest waits for it."""
-    if by is CrashTrigger.SYSRQ_IN_IRQ:
+def _crash_now(stage: Stage, by: CrashTrigger) -> None:
+    """The guest waits for it: from outside, or for the word to do it itself."""
+    if by is not CrashTrigger.SYSRQ_IN_IRQ:
+        stage.command("crash-now")
+    else:
         stage.machine.qmp.execute("chardev-send-break", {"id": "com1"})
         stage.machine.console.send("c")
 

@@ -133,7 +133,7 @@ def check_crash(view: KdumpView) -> Check | None:
     line = view.log[place]
     return passed(
         _CRASH,
-        f"the crash in the dump is the injected one ({view.crash.by}), by the task {view.task}",
+        f"the crash in the dump is the injected one ({view.crash.by}), by the task {_crasher(view)}",
         Evidence(text=line.text, where=f"the dump's log, line {line.number} of {len(view.log)}"),
     )
 
@@ -145,7 +145,14 @@ def _wrong_report(view: KdumpView, place: int) -> Check | None:
         return _another(view, f"came only after {before[0].title!r}")
     found = (match["comm"] for line in view.log[place:][:_REPORT_LINES] if (match := _COMM.search(line.text)))
     comm = next(found, None)
-    return None if comm == view.task else _wrong_task(view, comm)
+    worker = view.trigger.worker
+    right = re.fullmatch(worker, comm or "") is not None if worker else comm == view.task
+    return None if right else _wrong_task(view, comm)
+
+
+def _crasher(view: KdumpView) -> str:
+    """Who was to crash the kernel, in words."""
+    return f"{view.trigger.worker} for {view.task}" if view.trigger.worker else view.task
 
 
 def _precursor(view: KdumpView, item: Crash) -> bool:
@@ -173,7 +180,7 @@ def _wrong_task(view: KdumpView, comm: str | None) -> Check:
     if comm is not None and comm.startswith(TASK_PREFIX):
         text = f"the dump is of another run: the task that crashed is {comm}, here it was {view.task}"
         return failed(_CRASH, Cause.VMCORE_FOREIGN, text, epoch=view.capture.number)
-    text = f"the kernel crashed in the task {comm or '(none named)'}, the one that was to crash it is {view.task}"
+    text = f"the kernel crashed in the task {comm or '(none named)'}, the one that was to crash it is {_crasher(view)}"
     return failed(_CRASH, Cause.WRONG_CRASH, text, epoch=view.crashed.number)
 
 

@@ -27,6 +27,10 @@ _KINDS = {
 """What makedumpfile 1.7 reports as left out (print_report()), and the bit of its -d that it belongs to."""
 
 
+_MISCOUNT = 2
+"""Pages that makedumpfile leaves out and does not count: once one in 57029 (1.7.2, Debian 6.12, after two kexecs)."""
+
+
 def check_filter(view: KdumpView) -> Check | None:
     """The dump has the pages that its filter should leave, and no others.
 
@@ -62,7 +66,7 @@ def _filter_wrong(dump: Dump, level: int, counts: dict[str, int], held: int, tru
     # are "excluded" by sharing one page's data: their descriptors stay.
     zeros = counts.get("Pages filled with zero", 0)
     told, absent = counts.get("Excluded pages"), _memory_pages(dump) - held
-    if told is None or told - zeros != absent:
+    if told is None or abs(told - zeros - absent) > _MISCOUNT:
         yield (
             f"makedumpfile says that it left out {'nothing' if told is None else told - zeros} pages besides zeros, "
             f"{absent} pages are missing"
@@ -99,4 +103,13 @@ def _sampled(dump: Dump, truth: Digests) -> Iterator[int]:
 
 
 def _memory_pages(dump: Dump) -> int:
-    return sum(item.size_bytes for item in dump.ranges) // PAGE_BYTES
+    """As makedumpfile counts: whole pages, and of a page in which a range begins only one whose first byte is in
+    another range. (Command line and boot data of a kexec'ed kernel split System RAM inside of a page.)
+    """
+    pages = 0
+    for item in dump.ranges:
+        first, last = item.start // PAGE_BYTES, item.end // PAGE_BYTES
+        if item.start % PAGE_BYTES and not any(other.contains(first * PAGE_BYTES) for other in dump.ranges):
+            first += 1
+        pages += max(0, last - first)
+    return pages

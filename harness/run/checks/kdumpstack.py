@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.evidence.defect import Defect
+from harness.evidence.pagetables import EFI_WINDOW
 from harness.evidence.ranges import PAGE_BYTES, align_up
 from harness.evidence.stack import CALL_BYTES, behind_call, returns
 from harness.evidence.symbols import SymbolTable
@@ -48,13 +49,16 @@ def check_stack(view: KdumpView) -> Check | None:
     if not isinstance(dump, Dump) or isinstance(dump.vmcoreinfo, Defect) or view.symbols is None:
         return None
     symbols = view.symbols.shifted(dump.vmcoreinfo.kernel_offset)
-    cpu = next((cpu for cpu in dump.notes if cpu.pid == 1), None)
+    wanted_pid = view.crashed_pid
+    cpu = next((cpu for cpu in dump.notes if cpu.pid == wanted_pid), None)
     if cpu is None:
         pids = ", ".join(str(cpu.pid) for cpu in dump.notes) or "none"
-        text = f"no CPU ran process 1, which crashed the kernel; they ran {pids}"
+        text = f"no CPU ran process {wanted_pid or view.trigger.worker}, which crashed the kernel; they ran {pids}"
         return failed(_STACK, Cause.BACKTRACE, text, epoch=view.crashed.number)
-    if not symbols.is_code(cpu.registers["rip"]):
-        text = f"CPU {cpu.number} stopped at {cpu.registers['rip']:#x}, where this kernel has no code"
+    rip = cpu.registers["rip"]
+    if not (EFI_WINDOW.start <= rip < EFI_WINDOW.end if view.trigger.in_firmware else symbols.is_code(rip)):
+        whose = "firmware" if view.trigger.in_firmware else "this kernel"
+        text = f"CPU {cpu.number} stopped at {rip:#x}, where {whose} has no code"
         return failed(_STACK, Cause.BACKTRACE, text, epoch=view.crashed.number)
     names = _names(dump, cpu, symbols)
     trail = " < ".join([symbols.text(cpu.registers["rip"]), *names[:_PATIENT_WALK]])
