@@ -51,6 +51,8 @@ class Record:
     read_payload: Callable[[str, int, int], bytes | None]
     big: Callable[[str], BigFile | None] = lambda _name: None
     """A file of the run directory that is too big for ``read`` (a vmcore), unchecked; None when it is not there."""
+    close: Callable[[], None] = lambda: None
+    """Closes the files that ``big`` has opened; for those who judge many records."""
     problems: tuple[str, ...] = ()
     """What is wrong with the record's own files (``end.json``, ``journal.jsonl``); such a record proves nothing."""
 

@@ -226,7 +226,10 @@ def judge_directory(
         HostError: the verdict cannot be written.
     """
     record = read_record(directory)
-    verdict = judge(record, known).model_copy(update={"run_dir": str(directory)})
+    try:
+        verdict = judge(record, known).model_copy(update={"run_dir": str(directory)})
+    finally:
+        record.close()
     _write(directory, verdict, render(verdict, record.plan))
     return verdict
 

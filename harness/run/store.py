@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import threading
-import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -155,6 +154,12 @@ def read_record(directory: Path) -> Record:
     def read(name: str) -> bytes:
         return _read_inside(directory, name, files)
 
+    opened: list[FileIO] = []
+
+    def close() -> None:
+        for file in opened:
+            file.close()
+
     plan = _read_plan(directory / "plan.json")
     entries: tuple[Entry, ...] = ()
     try:
@@ -168,7 +173,8 @@ def read_record(directory: Path) -> Record:
         entries=entries,
         read=read,
         read_payload=_read_payload,
-        big=partial(_open_big, directory),
+        big=partial(_open_big, directory, opened),
+        close=close,
         problems=tuple(problems),
     )
 
@@ -254,7 +260,7 @@ def _read_inside(directory: Path, name: str, files: Mapping[str, str]) -> bytes:
     return data
 
 
-def _open_big(directory: Path, name: str) -> BigFile | None:
+def _open_big(directory: Path, opened: list[FileIO], name: str) -> BigFile | None:
     path = directory / name
     if not path.resolve().is_relative_to(directory.resolve()):
         raise UnreadableRecordError(f"{name}: points outside the run directory")
@@ -264,28 +270,22 @@ def _open_big(directory: Path, name: str) -> BigFile | None:
         return None
     except OSError as error:
         raise UnreadableRecordError(f"{name}: {error.strerror}") from error
-    return BigFile(_Pieces(file, name), os.fstat(file.fileno()).st_size)
+    opened.append(file)
 
-
-class _Pieces:
-    """Reads pieces of an open file, which is closed with this object."""
-
-    def __init__(self, file: FileIO, name: str) -> None:
-        self._file, self._name = file, name
-        weakref.finalize(self, file.close)
-
-    def __call__(self, offset: int, size: int) -> bytes:
-        pieces: list[bytes] = []
+    def pieces(offset: int, size: int) -> bytes:
+        found: list[bytes] = []
         while size > 0 and 0 <= offset < 1 << 62:
             try:
-                piece = os.pread(self._file.fileno(), min(size, 1 << 30), offset)
+                piece = os.pread(file.fileno(), min(size, 1 << 30), offset)
             except OSError as error:
-                raise UnreadableRecordError(f"{self._name}: {error.strerror}") from error
+                raise UnreadableRecordError(f"{name}: {error.strerror}") from error
             if not piece:
                 break
-            pieces.append(piece)
+            found.append(piece)
             offset, size = offset + len(piece), size - len(piece)
-        return b"".join(pieces)
+        return b"".join(found)
+
+    return BigFile(pieces, os.fstat(file.fileno()).st_size)
 
 
 def _read_payload(path: str, offset: int, size_bytes: int) -> bytes | None:

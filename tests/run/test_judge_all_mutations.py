@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ GREEN = [name for name in NAMES if _passed(name)]
 
 
 def _files(name: str, folder: str) -> list[str]:
-    return sorted(path.relative_to(RUNS / name).as_posix() for path in (RUNS / name / folder).iterdir())
+    return sorted(path.relative_to(RUNS / name).as_posix() for path in (RUNS / name / folder).glob("*"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,7 +53,7 @@ def _read(directory: Path) -> frozenset[str]:
         seen.add(name)
         return record.read(name)
 
-    judge(type(record)(record.plan, record.end, record.entries, read, record.read_payload, record.problems))
+    judge(replace(record, read=read))
     return frozenset({*seen, "journal.jsonl"})
 
 

@@ -30,7 +30,7 @@ _WIPED = (
 )
 _KERNEL_DATA = ("Kernel data", "Kernel bss")
 _KERNEL_FIXED = ("Kernel code", "Kernel rodata")
-_STRAY_PAGES, _STRAY_BYTES = 8, 64
+_STRAY_PAGES, _STRAY_BYTES = 32, 256
 
 
 def check_ranges(view: KdumpView) -> Check | None:
@@ -174,7 +174,7 @@ def check_truth(view: KdumpView) -> Check | None:
         _TRUTH,
         f"{len(pairs)} of {total} pages changed between the panic and the capture kernel, all as they may"
         f"{_but_for(stray)}{left_out}{inexact}",
-        *(Evidence(text=f"nobody known may write there: {item}", where="samples") for item in stray),
+        *(Evidence(text=f"not on the list of what a crash writes: {item}", where="samples") for item in stray),
         *(
             Evidence(text=f"{count} pages: {reason}", where=entry.pages_file or "")
             for reason, count in found.lawful.items()
@@ -183,26 +183,26 @@ def check_truth(view: KdumpView) -> Check | None:
 
 
 def _only_stray(view: KdumpView, found: Comparison) -> bool:
-    """Are the differences few bytes in few pages outside of the kernel's image?
+    """Are the differences few bytes in few pages, and none in the kernel's code and constants?
 
-    Until it jumps the kernel goes on in consoles, drivers and notifiers, and what it writes in allocated memory has no
-    name. Such bytes are told, and no FAIL but with ``kdump_clean: strict``. A segment that was put in the wrong place,
-    or a capture kernel that writes outside its region, is larger.
+    Until it jumps the kernel goes on in consoles, drivers and notifiers, and writes data that no list names for every
+    kernel. Such bytes are told, and no FAIL but with ``kdump_clean: strict``. A segment that was put in the wrong
+    place is larger.
     """
-    image = [row.range for row in view.rows if row.name.startswith("Kernel ")]
+    fixed = [row.range for row in view.rows if row.name in _KERNEL_FIXED]
     return (
         not view.strict
         and not found.unreadable
         and 0 < found.different_pages <= _STRAY_PAGES
         and all(item.count_bytes <= _STRAY_BYTES for item in found.different)
-        and not any(area.contains(item.address) for area in image for item in found.different)
+        and not any(area.contains(item.address) for area in fixed for item in found.different)
     )
 
 
 def _but_for(stray: Sequence[Difference]) -> str:
     if not stray:
         return ""
-    return f", but for {sum(item.count_bytes for item in stray)} bytes of allocated memory whose owner is not known"
+    return f", but for {sum(item.count_bytes for item in stray)} bytes of data whose writer is not known"
 
 
 def _compare(view: KdumpView, dump: Dump, pairs: Sequence[Pair]) -> Comparison:
