@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from harness import clock
 from harness.errors import HarnessError, Interrupted
@@ -32,6 +33,13 @@ from harness.selftest.damage import RAM
 NONCE = "5e1f7e57"
 _FIRMWARE = "ovmf-x64"
 _PATIENCE_S = 20.0
+_KEXEC: list[Any] = ["boot", {"kexec": {"syscall": "file"}}]
+_KDUMP: list[Any] = [
+    {"boot": {"cmdline": ["crashkernel=192M"]}},
+    {"crash_kernel": {"syscall": "file"}},
+    {"crash": {"by": "sysrq"}},
+    {"capture": {}},
+]
 
 
 @dataclass(frozen=True)
@@ -137,7 +145,7 @@ class Bench:
             feed.interrupt()
 
     def _plan(self, case: Case) -> Plan:
-        scenario = document(self.kernel, kexec=case.kexec)
+        scenario = document(self.kernel, kexec=case.kexec, kdump=case.kdump)
         kernels = self.workshop.kernels(scenario)
         plan = make_plan(
             run_id=f"selftest-{case.name}",
@@ -170,26 +178,32 @@ class Bench:
             injector.join()
             with suppress(OSError):
                 (directory / RAM).unlink()
-        verdict = judge(read_record(directory), without=self.without)
-        judged_s = clock.now_s() - started_s
+        record = read_record(directory)
+        try:
+            verdict = judge(record, without=self.without)
+            judged_s = clock.now_s() - started_s
+            blind = judge(record, without=self.without | {*case.detectors}) if case.detectors else None
+        finally:
+            record.close()
         judge_directory(directory, None, lambda verdict, _plan: verdict.headline + "\n")
-        blind = judge(read_record(directory), without=self.without | {*case.detectors}) if case.detectors else None
         problem = _problem(case, injector, verdict, blind)
         return Outcome(case, verdict, blind, problem, clock.now_s() - began_s, str(directory), judged_s)
 
 
-def document(kernel: str, *, kexec: bool) -> Scenario:
-    """The scenario that all cases are made of: a table with canaries, one kernel or two."""
-    steps = ["boot", {"kexec": {"syscall": "file"}}] if kexec else ["boot"]
+def document(kernel: str, *, kexec: bool = False, kdump: bool = False) -> Scenario:
+    """The scenario that all cases are made of: a table with canaries, one kernel or two; the second may capture."""
+    name, steps, more = ("two-kernels", _KEXEC, []) if kexec else ("one-kernel", ["boot"], [])
+    if kdump:
+        name, steps, more = "kdump", _KDUMP, ["kdump_clean"]
     data = {
-        "id": "selftest/two-kernels" if kexec else "selftest/one-kernel",
+        "id": f"selftest/{name}",
         "why": "What harness selftest damages.",
         "kernel": kernel,
         "firmware_name": _FIRMWARE,
         "machine": {"memory": "512MiB"},
         "firmware": {"tables": [{"esrt": {"memory": "boot-services-data", "below": "0x1a000000", "entries": 3}}]},
         "steps": steps,
-        "expect": [{"table_intact": "esrt"}, "no_crash"],
+        "expect": [{"table_intact": "esrt"}, "no_crash", *more],
     }
     return Scenario.model_validate_json(json.dumps(data))
 

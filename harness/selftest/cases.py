@@ -43,6 +43,8 @@ class Case:
     """The checks that see it: without them the verdict must be another one. Empty where a PASS is right."""
     kexec: bool = False
     """Two kernels, the second by kexec_file_load; else one."""
+    kdump: bool = False
+    """Two kernels, the second captures the memory of the first, which is crashed."""
     quick: bool = False
     plan: Callable[[Plan], Plan] = lambda plan: plan
     """Damage that is done before the start."""
@@ -256,6 +258,15 @@ CASES: tuple[Case, ...] = (
         at=_KERNEL_1,
         damage=damage.hang,
         wall_jump_s=-3600.0,
+    ),
+    Case(
+        "vmcore",
+        "a byte of the dump is changed while it is written",
+        Expected(_FAIL, Cause.VMCORE_CORRUPT),
+        detectors=("kdump: memory",),
+        kdump=True,
+        at=(Phase.CAPTURE, 2),
+        damage=damage.flip_vmcore_byte,
     ),
     Case(
         "disk-full",

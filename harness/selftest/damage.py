@@ -13,8 +13,10 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.clock import Deadline
 from harness.errors import HostError
 from harness.machine.gdb import Gdb
+from harness.run.captureplan import DISK
 from harness.run.stage import Stage
 
 Damage = Callable[[Stage], None]
@@ -26,6 +28,7 @@ _GPA = re.compile(r"^gpa: (?P<address>0x[0-9a-f]+)", re.MULTILINE)
 _LOOP = bytes((0xFA, 0xEB, 0xFE))  # cli; jmp .
 _PAGE_BYTES = 4096
 _SEARCHED_BYTES = 64
+_COPIED_BYTES, _COPY_S = 8 * 2**20, 120.0
 
 
 def flip_table_byte(stage: Stage) -> None:
@@ -118,6 +121,23 @@ def spoil_next_kernel(stage: Stage) -> None:
             at = memory.find(wanted, at + 1)
     if not found:
         raise HostError("the next kernel is not in the guest's memory")
+
+
+def flip_vmcore_byte(stage: Stage) -> None:
+    """A byte of the dump on the disk, behind the copying guest's back.
+
+    Raises:
+        HostError: the guest wrote nothing.
+    """
+    path = stage.writer.directory / DISK
+    deadline = Deadline.after(_COPY_S)
+    # Whoever waits here is woken by the guest's reports of progress, one a second.
+    if not stage.machine.feed.until(lambda: path.stat().st_blocks * 512 > _COPIED_BYTES, deadline):
+        raise HostError("the capture kernel wrote nothing")
+    with path.open("r+b") as file:
+        place = os.lseek(file.fileno(), _PAGE_BYTES * 256, os.SEEK_DATA)
+        byte = os.pread(file.fileno(), 1, place)[0]
+        os.pwrite(file.fileno(), bytes((byte ^ 0x10,)), place)
 
 
 def _flip(stage: Stage, address: int) -> None:

@@ -114,6 +114,10 @@ class Dump:
         """The pages in the dump, as ranges of page numbers, in order."""
         return self._pages.held()
 
+    def copies(self) -> Iterator[tuple[int, bytes]]:
+        """Pages that the file holds a second time, number and bytes: those of the kernel's image, in ELF."""
+        return self._pages.copies() if isinstance(self._pages, elf.ElfCore) else iter(())
+
     def page(self, pfn: int) -> bytes | FileDefect | None:
         """The 4096 bytes of a page; None when it is not in the dump; a defect when it is but cannot be had."""
         return self._pages.page(pfn)

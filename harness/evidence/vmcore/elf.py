@@ -83,6 +83,20 @@ class ElfCore:
             if first < end:
                 yield Range(first // PAGE_BYTES, end // PAGE_BYTES)
 
+    def copies(self) -> Iterator[tuple[int, bytes]]:
+        """The whole pages that a program header holds again: number and bytes.
+
+        The kernel's image has a header of its own beside that of the memory it lies in (kernel/kexec_file.c,
+        crash_prepare_elf64_headers), and /proc/vmcore gives each its own bytes.
+        """
+        for item in self.segments:
+            first = align_up(item.physical, PAGE_BYTES)
+            end = align_down(item.physical + item.held_bytes, PAGE_BYTES)
+            for address in range(first, end, PAGE_BYTES):
+                offset = item.offset + address - item.physical
+                if self._at(address // PAGE_BYTES) != offset:
+                    yield address // PAGE_BYTES, self._source(offset, PAGE_BYTES)
+
     def _at(self, pfn: int) -> int | None:
         address, end = pfn * PAGE_BYTES, (pfn + 1) * PAGE_BYTES
         first = extent = self._held.at(address)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.evidence import groundtruth
 from harness.evidence.defect import Defect
-from harness.evidence.groundtruth import Pair
+from harness.evidence.groundtruth import Digests, Pair
 from harness.evidence.ranges import PAGE_BYTES, Range, merged
 from harness.evidence.vmcore import Dump, FileDefect
 from harness.evidence.vmcore.lawful import at_panic
@@ -77,22 +77,11 @@ def check_memory(view: KdumpView) -> Check | None:
     if entry is None:
         return missing(_MEMORY, "memory was not sampled when the capture kernel came up")
     truth = view.digests(entry)
-    compared, wrong = 0, list[str]()
-    differing = 0
-    for pfn, page in _pages(dump):
-        known = truth.at(pfn)
-        if known is None:
-            continue  # check_ranges
-        compared += 1
-        if isinstance(page, bytes) and groundtruth.digest(page) == known:
-            continue
-        differing += 1
-        if len(wrong) < _SHOWN:
-            wrong.append(f"{pfn * PAGE_BYTES:#x}{f': {page}' if isinstance(page, FileDefect) else ''}")
-    if differing:
+    compared, wrong = _hold(dump, truth)
+    if wrong:
         _must_be_sealed(view)
-        text = f"{differing} of {compared} pages of the dump are not what memory held when the capture kernel came up"
-        rows = tuple(Evidence(text=f"the page at {item}", where="the dump") for item in wrong)
+        text = f"{len(wrong)} of {compared} pages of the dump are not what memory held when the capture kernel came up"
+        rows = tuple(Evidence(text=f"the page at {item}", where="the dump") for item in wrong[:_SHOWN])
         return failed(_MEMORY, Cause.VMCORE_CORRUPT, text, epoch=view.capture.number, evidence=rows)
     if not compared:
         return missing(_MEMORY, "no page of the dump was sampled from outside, so nothing is proved")
@@ -103,6 +92,22 @@ def check_memory(view: KdumpView) -> Check | None:
             text=f"{truth.pages} pages were sampled, {truth.zero_pages()} of them zeros", where=entry.digests_file
         ),
     )
+
+
+def _hold(dump: Dump, truth: Digests) -> tuple[int, list[str]]:
+    """How many pages were held against the sample, and those that differ."""
+    compared, wrong = 0, list[str]()
+    for pfn, page in _pages(dump):
+        known = truth.at(pfn)
+        if known is None:
+            continue  # check_ranges
+        compared += 1
+        if not isinstance(page, bytes) or groundtruth.digest(page) != known:
+            wrong.append(f"{pfn * PAGE_BYTES:#x}{f': {page}' if isinstance(page, FileDefect) else ''}")
+    for pfn, page in dump.copies():
+        if truth.at(pfn) not in (None, groundtruth.digest(page)):
+            wrong.append(f"{pfn * PAGE_BYTES:#x}, in the kernel's own program header")
+    return compared, wrong
 
 
 def _pages(dump: Dump) -> Iterator[tuple[int, bytes | FileDefect]]:

@@ -383,6 +383,12 @@ class TestElf:
         assert [dump.page(pfn) for pfn in (3, 4, 5)] == [page(3), page(4), page(5)]
         assert dump.ranges == (Range(3 * PAGE, 6 * PAGE),)
 
+    def test_what_is_there_twice_is_given_twice(self) -> None:
+        """A byte changed in the second copy is in no page that ``page`` gives."""
+        dump = opened(elf({3: page(3) + page(4) + page(5), 4: page(9)}))
+        assert (dump.page(4), list(dump.copies())) == (page(4), [(4, page(9))])
+        assert list(opened(elf(PAGES)).copies()) == []
+
     def test_more_than_65534_segments(self) -> None:
         """PN_XNUM: the number is in sh_info of section 0."""
         data = bytearray(elf(PAGES))
