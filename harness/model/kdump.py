@@ -14,7 +14,7 @@ from harness.model.kernel import Capability
 
 
 class CrashTrigger(StrEnum):
-    """How the running kernel is crashed, always by or in a task that carries the run's nonce in its name."""
+    """How the running kernel is crashed; the task that asks for it carries the run's nonce in its name."""
 
     SYSRQ = "sysrq"
     """``echo c >/proc/sysrq-trigger`` (Documentation/admin-guide/sysrq.rst)."""
@@ -38,6 +38,10 @@ class CrashTrigger(StrEnum):
     """Firmware reads a non-canonical address in SetVariable, with ``panic_on_oops`` (docs/runtime-faults.md)."""
 
 
+ANY_TASK = r"\S+"
+"""For ``Trigger.worker``: an interrupt meets whatever runs, if most often the task that waits for it."""
+
+
 class Trigger(Value):
     """What is known about a way to crash a kernel."""
 
@@ -50,7 +54,7 @@ class Trigger(Value):
     before: str = ""
     """What may be reported before that line: a trigger that warns first."""
     worker: str = ""
-    """The kernel's own thread that crashes on the task's behalf, as a regular expression; empty: the task itself."""
+    """Who crashes in place of the task (a thread of the kernel, ANY_TASK), as a regular expression; empty: nobody."""
     in_firmware: bool = False
     """Is it firmware's code that faults, where the kernel maps it?"""
 
@@ -67,11 +71,13 @@ TRIGGERS: Mapping[CrashTrigger, Trigger] = MappingProxyType(
             needs=(Capability.SYSRQ, Capability.SYSRQ_SERIAL),
             report=r"Kernel panic - not syncing: sysrq triggered crash",
             code=("sysrq_handle_crash", "__handle_sysrq", "serial8250_handle_irq", "serial8250_interrupt"),
+            worker=ANY_TASK,
         ),
         CrashTrigger.NMI: Trigger(
             needs=(),
             report=r"Kernel panic - not syncing: NMI: Not continuing",
             code=("unknown_nmi_error", "default_do_nmi", "exc_nmi", "asm_exc_nmi", "nmi_panic"),
+            worker=ANY_TASK,
         ),
         CrashTrigger.INIT_DIES: Trigger(
             needs=(),

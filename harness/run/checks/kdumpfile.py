@@ -10,7 +10,7 @@ from harness.evidence.crash import Crash
 from harness.evidence.defect import Defect
 from harness.evidence.vmcore import Dump, Fault, FileDefect, Kind
 from harness.evidence.vmcoreinfo import VmcoreInfo
-from harness.model.kdump import TASK_PREFIX
+from harness.model.kdump import ANY_TASK, TASK_PREFIX
 from harness.model.record import VmcoreEntry
 from harness.model.verdict import Cause, Check, Evidence
 from harness.run.checks.kdumpwords import failed, missing, passed
@@ -152,7 +152,10 @@ def _wrong_report(view: KdumpView, place: int) -> Check | None:
 
 def _crasher(view: KdumpView) -> str:
     """Who was to crash the kernel, in words."""
-    return f"{view.trigger.worker} for {view.task}" if view.trigger.worker else view.task
+    worker = view.trigger.worker
+    if worker == ANY_TASK:
+        return "that was interrupted"
+    return f"{worker} for {view.task}" if worker else view.task
 
 
 def _precursor(view: KdumpView, item: Crash) -> bool:
