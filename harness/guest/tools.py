@@ -24,6 +24,8 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROGRAM_TIMEOUT_S = 60.0
 HELPERS = ("hkexec", "hstress", "hruntime")
 """Programs of our own in the guest, one C file each; see the comment at the top of each."""
+_HEADER = "freestanding.h"
+"""Included by all of them."""
 _HELPER_FLAGS = (
     *(
         "-Os",
@@ -153,7 +155,8 @@ def build_helper(tools: GuestTools, directory: Path, name: str = HELPERS[0]) -> 
         HostError: clang or lld failed, or the directory cannot be written.
     """
     source = FILES / f"{name}.c"
-    key = "\0".join([source.read_text(), *_HELPER_FLAGS, tools.versions.get("clang", str(tools.compiler))])
+    code = (source.read_text(), (FILES / _HEADER).read_text())
+    key = "\0".join([*code, *_HELPER_FLAGS, tools.versions.get("clang", str(tools.compiler))])
     path = directory / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     if path.is_file():
         return path

@@ -89,6 +89,17 @@ def test_the_helper_is_the_same_wherever_it_is_built(found: GuestTools, helper: 
     assert build_helper(found, tmp_path / "elsewhere").read_bytes() == helper.read_bytes()
 
 
+def test_another_header_is_another_helper(
+    found: GuestTools, helper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = tmp_path / "files"
+    shutil.copytree(tools.FILES, files)
+    header = files / "freestanding.h"
+    header.write_text(header.read_text().replace("CALL_EXIT = 60", "CALL_EXIT = 231"))
+    monkeypatch.setattr(tools, "FILES", files)
+    assert build_helper(found, tmp_path / "out").name != helper.name
+
+
 def test_a_compiler_that_fails_is_quoted(found: GuestTools, tmp_path: Path) -> None:
     broken = GuestTools(found.busybox, found.kexec, found.libraries, Path("/bin/false"))
     with pytest.raises(HostError, match="false failed with status 1"):

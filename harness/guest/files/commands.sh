@@ -33,6 +33,17 @@ field_or_error() {
 }
 
 command_load() {
+    field_or_error cmdline || return
+    next_cmdline=$value
+    if next_kernel; then
+        load
+    fi
+    # The kernel has its own copy; these would only take memory from the epoch.
+    rm -rf "$next"
+}
+
+# next_kernel: sets $syscall and copies the next kernel and its initrd to $next; reports what goes wrong.
+next_kernel() {
     field_or_error syscall || return
     syscall=$value
     field_or_error kernel || return
@@ -43,21 +54,15 @@ command_load() {
     initrd=$value
     field_or_error initrd_size || return
     initrd_size=$value
-    field_or_error cmdline || return
-    next_cmdline=$value
     case $syscall in
     file | load) ;;
     *)
         link_error "load: unknown syscall $syscall" 1
-        return
+        return 1
         ;;
     esac
     mkdir -p "$next"
-    if fetch "$kernel" "$kernel_size" kernel && fetch "$initrd" "$initrd_size" initrd; then
-        load
-    fi
-    # The kernel has its own copy; these would only take memory from the epoch.
-    rm -rf "$next"
+    fetch "$kernel" "$kernel_size" kernel && fetch "$initrd" "$initrd_size" initrd
 }
 
 # find_disk SERIAL: sets $disk; reports when there is none.

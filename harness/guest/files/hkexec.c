@@ -12,74 +12,30 @@
  *
  * Freestanding, x86-64 only. Exit status: 0, the errno of the failed call, or 255 for wrong usage.
  */
-enum { SYS_write = 1, SYS_open = 2, SYS_ioctl = 16, SYS_exit = 60, SYS_kexec_file_load = 320 };
+#include "freestanding.h"
+
+enum { SYS_open = 2, SYS_ioctl = 16, SYS_kexec_file_load = 320 };
 enum { TCSBRK = 0x5409, O_RDONLY_CLOEXEC = 02000000, EINVAL = 22 };
 enum { KEXEC_FILE_ON_CRASH = 0x2, KEXEC_FILE_DEBUG = 0x8 };
-
-static long call(long number, long a, long b, long c, long d, long e)
-{
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	long result;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
-			 : "rcx", "r11", "memory");
-	return result;
-}
-
-static unsigned long length(const char *text)
-{
-	unsigned long n = 0;
-
-	while (text[n])
-		n++;
-	return n;
-}
-
-static int same(const char *a, const char *b)
-{
-	while (*a && *a == *b)
-		a++, b++;
-	return *a == *b;
-}
-
-static void say(const char *text)
-{
-	call(SYS_write, 1, (long)text, length(text), 0, 0);
-}
-
-static void say_number(unsigned long value)
-{
-	char digits[24];
-	char *at = digits + sizeof(digits);
-
-	*--at = 0;
-	do
-		*--at = '0' + value % 10;
-	while (value /= 10);
-	say(at);
-}
 
 /* Says "WHAT: ok" or "WHAT: errno N"; gives the exit status. */
 static int outcome(const char *what, long result)
 {
-	say(what);
+	put(what);
 	if (result >= 0) {
-		say(": ok\n");
+		put(": ok\n");
 		return 0;
 	}
-	say(": errno ");
-	say_number(-result);
-	say("\n");
+	put(": errno ");
+	put_number(-result);
+	put("\n");
 	return -result;
 }
 
 static int load(const char *kernel, const char *initrd, const char *cmdline, long flags)
 {
-	long kernel_fd = call(SYS_open, (long)kernel, O_RDONLY_CLOEXEC, 0, 0, 0);
-	long initrd_fd = call(SYS_open, (long)initrd, O_RDONLY_CLOEXEC, 0, 0, 0);
+	long kernel_fd = call(SYS_open, (long)kernel, O_RDONLY_CLOEXEC, 0, 0, 0, 0);
+	long initrd_fd = call(SYS_open, (long)initrd, O_RDONLY_CLOEXEC, 0, 0, 0, 0);
 	long size = length(cmdline) + 1;
 	long result;
 
@@ -88,10 +44,10 @@ static int load(const char *kernel, const char *initrd, const char *cmdline, lon
 	if (initrd_fd < 0)
 		return outcome("open initrd", initrd_fd);
 	result = call(SYS_kexec_file_load, kernel_fd, initrd_fd, size, (long)cmdline,
-		      flags | KEXEC_FILE_DEBUG);
+		      flags | KEXEC_FILE_DEBUG, 0);
 	if (result != -EINVAL)
 		return outcome(flags ? "kexec_file_load flags=0xa" : "kexec_file_load flags=0x8", result);
-	result = call(SYS_kexec_file_load, kernel_fd, initrd_fd, size, (long)cmdline, flags);
+	result = call(SYS_kexec_file_load, kernel_fd, initrd_fd, size, (long)cmdline, flags, 0);
 	return outcome(flags ? "kexec_file_load flags=0x2" : "kexec_file_load flags=0x0", result);
 }
 
@@ -102,19 +58,10 @@ static int run(int argc, char **argv)
 	if (argc == 5 && same(argv[1], "crash-file"))
 		return load(argv[2], argv[3], argv[4], KEXEC_FILE_ON_CRASH);
 	if (argc == 2 && same(argv[1], "drain")) {
-		long result = call(SYS_ioctl, 0, TCSBRK, 1, 0, 0);
+		long result = call(SYS_ioctl, 0, TCSBRK, 1, 0, 0, 0);
 
 		return result ? outcome("tcdrain", result) : 0;
 	}
-	say("usage: hkexec file|crash-file KERNEL INITRD CMDLINE | hkexec drain\n");
+	put("usage: hkexec file|crash-file KERNEL INITRD CMDLINE | hkexec drain\n");
 	return 255;
 }
-
-__attribute__((used)) static void start(long *stack)
-{
-	call(SYS_exit, run(stack[0], (char **)(stack + 1)), 0, 0, 0, 0);
-	__builtin_unreachable();
-}
-
-/* The ABI enters with argc at (%rsp) and no return address. */
-__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall start\n");

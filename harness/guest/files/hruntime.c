@@ -13,6 +13,8 @@
  * Freestanding, x86-64 only. Exit status: 0 when the process came back, whatever it found; 1 when not; 255 for wrong
  * usage.
  */
+#include "freestanding.h"
+
 enum { SYS_read, SYS_write, SYS_open, SYS_close, SYS_poll = 7, SYS_mmap = 9, SYS_munmap = 11, SYS_ioctl = 16 };
 enum { SYS_pipe = 22, SYS_fork = 57, SYS_exit = 60, SYS_wait4 = 61, SYS_clock_gettime = 228 };
 enum { O_RDONLY = 0, O_WRONLY_CREAT = 0101, O_WRONLY_CREAT_TRUNC = 01101, O_DIRECT = 040000, EPERM = 1, EINTR = 4 };
@@ -26,68 +28,6 @@ struct log {
 	const char *volatile at;
 	unsigned long error, us, status, done, slowest_us, fork, memory, disk;
 };
-
-static long call(long number, long a, long b, long c, long d, long e, long f)
-{
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	register long r9 __asm__("r9") = f;
-	long result;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return result;
-}
-
-static unsigned long length(const char *text)
-{
-	unsigned long n = 0;
-
-	while (text[n])
-		n++;
-	return n;
-}
-
-static int same(const char *a, const char *b)
-{
-	while (*a && *a == *b)
-		a++, b++;
-	return *a == *b;
-}
-
-static void say(const char *key, const char *text)
-{
-	call(SYS_write, 1, (long)key, length(key), 0, 0, 0);
-	call(SYS_write, 1, (long)text, length(text), 0, 0, 0);
-	call(SYS_write, 1, (long)"\n", 1, 0, 0, 0);
-}
-
-static void say_number(const char *key, unsigned long value)
-{
-	char digits[24];
-	char *at = digits + sizeof(digits);
-
-	*--at = 0;
-	do
-		*--at = '0' + value % 10;
-	while (value /= 10);
-	say(key, at);
-}
-
-static int number(const char *text, unsigned long *value)
-{
-	*value = 0;
-	if (!*text)
-		return 0;
-	for (; *text; text++) {
-		if (*text < '0' || *text > '9')
-			return 0;
-		*value = *value * 10 + (*text - '0');
-	}
-	return 1;
-}
 
 static unsigned long now_us(void)
 {
@@ -396,12 +336,3 @@ static int run(int argc, char **argv)
 	report(log);
 	return status != 0;
 }
-
-__attribute__((used)) static void start(long *stack)
-{
-	call(SYS_exit, run(stack[0], (char **)(stack + 1)), 0, 0, 0, 0, 0);
-	__builtin_unreachable();
-}
-
-/* The ABI enters with argc at (%rsp) and no return address. */
-__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall start\n");

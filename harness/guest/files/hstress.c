@@ -5,12 +5,14 @@
  *   hstress CALLS LOADERS BASE BYTES COMMAND VARIABLE
  *
  * CALLS pairs of a write to COMMAND (SetVariable) and a read of VARIABLE (GetVariable), two files in efivarfs, each pair
- * on the next CPU; VARIABLE is made first. LOADERS processes (at most 16), each with pages of its own at BASE, decimal, until the calls are done, but
- * at least one round each. A page that does not hold what its process wrote was reached through another address
- * space's translation.
+ * on the next CPU; VARIABLE is made first. LOADERS processes (at most 16), each with pages of its own at BASE, decimal,
+ * until the calls are done, but at least one round each. A page that does not hold what its process wrote was reached
+ * through another address space's translation.
  *
  * Prints KEY=VALUE lines. Freestanding, x86-64 only. Exit status: 0, 1 when anything was wrong, 255 for wrong usage.
  */
+#include "freestanding.h"
+
 enum { SYS_read, SYS_write, SYS_open, SYS_close, SYS_mmap = 9, SYS_munmap = 11, SYS_sched_yield = 24 };
 enum { SYS_fork = 57, SYS_exit = 60, SYS_wait4 = 61, SYS_setaffinity = 203, SYS_getaffinity = 204 };
 enum { O_WRONLY_CREAT = 0101, WNOHANG = 1 };
@@ -25,56 +27,6 @@ struct shared {
 	unsigned long stop;
 	struct loader loaders[MAX_LOADERS];
 };
-
-static long call(long number, long a, long b, long c, long d, long e, long f)
-{
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	register long r9 __asm__("r9") = f;
-	long result;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return result;
-}
-
-static void say(const char *text)
-{
-	unsigned long n = 0;
-
-	while (text[n])
-		n++;
-	call(SYS_write, 1, (long)text, n, 0, 0, 0);
-}
-
-static void say_number(const char *key, unsigned long value)
-{
-	char digits[24];
-	char *at = digits + sizeof(digits);
-
-	*--at = 0;
-	*--at = '\n';
-	do
-		*--at = '0' + value % 10;
-	while (value /= 10);
-	say(key);
-	say(at);
-}
-
-static int number(const char *text, unsigned long *value)
-{
-	*value = 0;
-	if (!*text)
-		return 0;
-	for (; *text; text++) {
-		if (*text < '0' || *text > '9')
-			return 0;
-		*value = *value * 10 + (*text - '0');
-	}
-	return 1;
-}
 
 /* The CPUs that this process was given; read once, before it moves. */
 static unsigned char all[MAX_CPUS / 8];
@@ -240,7 +192,7 @@ static int run(int argc, char **argv)
 
 	if (argc != 7 || !number(argv[1], &calls) || !number(argv[2], &loaders) || !number(argv[3], &base) ||
 	    !number(argv[4], &bytes) || !calls || !loaders || loaders > MAX_LOADERS || base % PAGE || bytes % PAGE) {
-		say("usage: hstress CALLS LOADERS BASE BYTES COMMAND VARIABLE\n");
+		say("usage: hstress CALLS LOADERS BASE BYTES COMMAND VARIABLE", "");
 		return 255;
 	}
 	cpus = count_cpus();
@@ -282,12 +234,3 @@ static int run(int argc, char **argv)
 	wrong = report(shared, loaders, ends);
 	return wrong || failed;
 }
-
-__attribute__((used)) static void start(long *stack)
-{
-	call(SYS_exit, run(stack[0], (char **)(stack + 1)), 0, 0, 0, 0, 0);
-	__builtin_unreachable();
-}
-
-/* The ABI enters with argc at (%rsp) and no return address. */
-__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall start\n");

@@ -155,18 +155,7 @@ command_reboot() {
 
 # A load that the kernel must refuse; what it accepts all the same is unloaded.
 command_try_load() {
-    field_or_error syscall || return
-    syscall=$value
-    field_or_error kernel || return
-    kernel=$value
-    field_or_error kernel_size || return
-    kernel_size=$value
-    field_or_error initrd || return
-    initrd=$value
-    field_or_error initrd_size || return
-    initrd_size=$value
-    mkdir -p "$next"
-    if fetch "$kernel" "$kernel_size" kernel && fetch "$initrd" "$initrd_size" initrd; then
+    if next_kernel; then
         show_placement
         runtime_begin
         if [ "$syscall" = file ]; then
