@@ -13,7 +13,12 @@ from harness.evidence.ranges import Range
 TABLE_BYTES = 56
 BMP_HEADER_BYTES = 6
 """What one must read at the image's address to know its size."""
+POINTER_OFFSET = 40
+"""Where in the table the image's address is."""
 _BMP_MAGIC = 0x4D42
+_BITS_PER_PIXEL = 24
+_HEADERS = struct.Struct("<HIHHI IiiHHIIiiII")
+"""BITMAPFILEHEADER, then BITMAPINFOHEADER."""
 _FIELDS = struct.Struct("<HBBQII")
 _ABSENT = "absent"
 
@@ -39,6 +44,22 @@ class SysfsBgrt:
     offset_y: int
     image_size_bytes: int
     image_sha256: str
+
+
+def make_image(width: int, height: int, seed: str) -> bytes:
+    """An uncompressed bitmap of ``width`` by ``height`` pixels, of noise that ``seed`` alone decides."""
+    row_bytes = -(-width * _BITS_PER_PIXEL // 32) * 4
+    pixels = hashlib.shake_128(seed.encode()).digest(row_bytes * height)
+    size_bytes = _HEADERS.size + len(pixels)
+    file_header = (_BMP_MAGIC, size_bytes, 0, 0, _HEADERS.size)
+    info_header = (40, width, height, 1, _BITS_PER_PIXEL, 0, len(pixels), 0, 0, 0, 0)
+    return _HEADERS.pack(*file_header, *info_header) + pixels
+
+
+def build(offset_x: int = 0, offset_y: int = 0) -> bytes:
+    """The ACPI table for a bitmap that was drawn (status 1), its address and checksum still to be filled in."""
+    header = struct.pack("<4sIBB6s8sI4sI", b"BGRT", TABLE_BYTES, 1, 0, b"HARNES", b"HARNESS ", 1, b"HRNS", 1)
+    return header + _FIELDS.pack(1, 1, 0, 0, offset_x, offset_y)
 
 
 def parse(table: bytes) -> Bgrt | Defect:

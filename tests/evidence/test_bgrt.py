@@ -189,3 +189,21 @@ def test_absent_and_broken_facts():
     broken = bgrt.parse_sysfs(FACT.replace("xoffset=303\n", "xoffset=x\n").replace("_sha256", "_md5"))
     assert isinstance(broken, Defect)
     assert bgrt.differences(Bgrt(1, 1, 0, IMAGE_AT, 0, 0), BMP, broken) == (broken.text,)
+
+
+@pytest.mark.parametrize(("width", "height", "size_bytes"), [(1, 1, 58), (3, 2, 54 + 24), (64, 48, 54 + 9216)])
+def test_an_image_of_our_own(width: int, height: int, size_bytes: int) -> None:
+    """Rows of whole 4 bytes; another seed gives other pixels under the same headers."""
+    image = bgrt.make_image(width, height, "1a2b3c4d")
+    assert (len(image), bgrt.image_size_bytes(image)) == (size_bytes, size_bytes)
+    assert struct.unpack_from("<IIii2H", image, 10) == (54, 40, width, height, 1, 24)
+    other = bgrt.make_image(width, height, "1a2b3c4e")
+    assert (other[:54] == image[:54], other[54:] == image[54:]) == (True, False)
+
+
+def test_a_table_of_our_own() -> None:
+    built = bytearray(bgrt.build(303, 249))
+    assert (len(built), built[9]) == (bgrt.TABLE_BYTES, 0)
+    built[bgrt.POINTER_OFFSET : bgrt.POINTER_OFFSET + 8] = IMAGE_AT.to_bytes(8, "little")
+    assert bgrt.parse(with_checksum(bytes(built))) == Bgrt(1, 1, 0, IMAGE_AT, 303, 249)
+    assert isinstance(bgrt.parse(bytes(built)), Defect), "its checksum is filled in with the address"

@@ -161,7 +161,7 @@ typedef struct { /* 4.4 */
 	void *OpenProtocolInformation;
 	void *ProtocolsPerHandle;
 	void *LocateHandleBuffer;
-	void *LocateProtocol;
+	EFI_STATUS(EFIAPI *LocateProtocol)(const EFI_GUID *Protocol, void *Registration, void **Interface);
 	EFI_STATUS(EFIAPI *InstallMultipleProtocolInterfaces)(EFI_HANDLE *Handle, ...);
 	void *UninstallMultipleProtocolInterfaces;
 	EFI_STATUS(EFIAPI *CalculateCrc32)(void *Data, UINTN DataSize, UINT32 *Crc32);
@@ -252,6 +252,42 @@ struct EFI_LOAD_FILE2_PROTOCOL { /* 13.2 */
 				     BOOLEAN BootPolicy, UINTN *BufferSize, void *Buffer);
 };
 
+typedef struct EFI_ACPI_TABLE_PROTOCOL EFI_ACPI_TABLE_PROTOCOL;
+struct EFI_ACPI_TABLE_PROTOCOL { /* 20.2 */
+	EFI_STATUS(EFIAPI *InstallAcpiTable)(EFI_ACPI_TABLE_PROTOCOL *This, void *AcpiTableBuffer,
+					     UINTN AcpiTableBufferSize, UINTN *TableKey);
+	void *UninstallAcpiTable;
+};
+
+/* ACPI specification 6.5, sections 5.2.5.3 and 5.2.6; all fields little-endian and unaligned */
+typedef struct {
+	char Signature[8];
+	UINT8 Checksum;
+	char OemId[6];
+	UINT8 Revision;
+	UINT32 RsdtAddress;
+	UINT32 Length;
+	UINT64 XsdtAddress;
+	UINT8 ExtendedChecksum;
+	UINT8 Reserved[3];
+} __attribute__((packed)) ACPI_RSDP;
+
+typedef struct {
+	char Signature[4];
+	UINT32 Length;
+	UINT8 Revision;
+	UINT8 Checksum;
+	char OemId[6];
+	char OemTableId[8];
+	UINT32 OemRevision;
+	UINT32 CreatorId;
+	UINT32 CreatorRevision;
+} __attribute__((packed)) ACPI_TABLE_HEADER;
+
+#define EFI_ACPI_TABLE_PROTOCOL_GUID                                                                                   \
+	{ 0xffe06bdd, 0x6107, 0x46a6, { 0x7b, 0xb2, 0x5a, 0x9c, 0x7e, 0xc5, 0x27, 0x5c } }
+#define EFI_ACPI_20_TABLE_GUID                                                                                         \
+	{ 0x8868e871, 0xe4f1, 0x11d3, { 0xbc, 0x22, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81 } }
 #define EFI_LOADED_IMAGE_PROTOCOL_GUID                                                                                 \
 	{ 0x5b1b31a1, 0x9562, 0x11d2, { 0x8e, 0x3f, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b } }
 #define EFI_DEVICE_PATH_PROTOCOL_GUID                                                                                  \
@@ -292,11 +328,13 @@ _Static_assert(sizeof(EFI_TABLE_HEADER) == 24, "EFI_TABLE_HEADER");
 _Static_assert(__builtin_offsetof(EFI_BOOT_SERVICES, LoadImage) == 24 + 22 * sizeof(UINTN), "EFI_BOOT_SERVICES");
 _Static_assert(sizeof(EFI_BOOT_SERVICES) == 24 + 44 * sizeof(UINTN), "EFI_BOOT_SERVICES");
 _Static_assert(__builtin_offsetof(EFI_RUNTIME_SERVICES, SetVariable) == 24 + 8 * sizeof(UINTN), "EFI_RUNTIME_SERVICES");
+_Static_assert(__builtin_offsetof(EFI_BOOT_SERVICES, LocateProtocol) == 24 + 37 * sizeof(UINTN), "EFI_BOOT_SERVICES");
 _Static_assert(sizeof(EFI_RUNTIME_SERVICES) == 24 + 14 * sizeof(UINTN), "EFI_RUNTIME_SERVICES");
 _Static_assert(__builtin_offsetof(EFI_SYSTEM_TABLE, BootServices) == (sizeof(UINTN) == 8 ? 96 : 60), "EFI_SYSTEM_TABLE");
 _Static_assert(__builtin_offsetof(EFI_LOADED_IMAGE_PROTOCOL, ImageBase) == 8 * sizeof(UINTN), "loaded image");
 _Static_assert(__builtin_offsetof(EFI_LOADED_IMAGE_PROTOCOL, ImageSize) == (sizeof(UINTN) == 8 ? 72 : 40), "its size");
 _Static_assert(sizeof(EFI_MEMORY_DESCRIPTOR) == 40, "EFI_MEMORY_DESCRIPTOR");
+_Static_assert(sizeof(ACPI_RSDP) == 36 && sizeof(ACPI_TABLE_HEADER) == 36, "ACPI tables");
 _Static_assert(sizeof(VENDOR_MEDIA_PATH) == 24 && sizeof(MEMORY_MAPPED_PATH) == 28, "device paths");
 
 #endif

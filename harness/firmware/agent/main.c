@@ -3,6 +3,7 @@
  * The EFI agent: arranges what the firmware hands to a kernel, reports every address, and starts the kernel.
  * The conversation is in docs/link-protocol.md.
  */
+#include "acpi.h"
 #include "agent.h"
 #include "boot.h"
 #include "frame.h"
@@ -74,6 +75,7 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	plan = plan_read();
 	if (plan->runtime.driver.size)
 		runtime_check(&plan->runtime);
+	acpi_check(plan);
 	for (UINTN i = 0; i < plan->table_count; i++)
 		table_install(&plan->tables[i]);
 	if (plan->runtime.driver.size)

@@ -23,17 +23,36 @@ static void place_of(struct statement *statement, struct table_plan *table)
 		refuse(statement->line, "below= leaves no room for the pages: ", below);
 }
 
+/* By what a kernel finds the table: a GUID, or an ACPI table that points to it. */
+static void key_of(struct statement *statement, struct table_plan *table)
+{
+	struct span guid = take(statement, "guid");
+	struct span acpi = take(statement, "acpi");
+
+	if (!guid.length == !acpi.length)
+		refuse(statement->line, "a table needs either guid= or acpi=", (struct span){ 0 });
+	if (guid.length) {
+		if (!parse_guid(guid, &table->guid))
+			refuse(statement->line, "not a GUID: ", guid);
+		return;
+	}
+	table->pointer = need_number(statement, "pointer");
+	table->acpi = fw_cfg_find(acpi);
+	if (table->acpi.size < sizeof(ACPI_TABLE_HEADER) + sizeof(UINT64))
+		refuse_as(statement->line, "too small for an ACPI table: ", acpi, EFI_BAD_BUFFER_SIZE);
+	if (table->pointer < sizeof(ACPI_TABLE_HEADER) || table->pointer > table->acpi.size - sizeof(UINT64))
+		refuse(statement->line, "pointer= is not between the header and the end of ", acpi);
+}
+
 static void table_statement(struct statement *statement, struct plan *plan)
 {
 	struct table_plan *table = &plan->tables[plan->table_count];
-	struct span guid, content;
+	struct span content;
 
 	if (plan->table_count == MAX_TABLES)
 		refuse(statement->line, "too many tables", (struct span){ 0 });
 	table->name = need(statement, "name");
-	guid = need(statement, "guid");
-	if (!parse_guid(guid, &table->guid))
-		refuse(statement->line, "not a GUID: ", guid);
+	key_of(statement, table);
 	table->memory_type = need_number(statement, "type");
 	if (table->memory_type > 0xffffffff)
 		refuse(statement->line, "type= is not a memory type of 32 bits", (struct span){ 0 });

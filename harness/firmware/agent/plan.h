@@ -11,7 +11,9 @@
 
 struct table_plan {
 	struct span name;
-	EFI_GUID guid;
+	EFI_GUID guid; /* of a configuration table */
+	struct fw_cfg_file acpi; /* size 0: none; else the ACPI table that is installed instead, */
+	UINT64 pointer; /* ... and where in it the address of the content goes */
 	UINT64 memory_type; /* EFI_MEMORY_TYPE */
 	UINT64 pages;
 	UINT64 offset; /* of the table in the pages, bytes */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tables.h"
 
+#include "acpi.h"
 #include "agent.h"
 #include "frame.h"
 #include "memory.h"
 
-static __attribute__((noreturn)) void fail_table(const struct table_plan *table, const char *what, EFI_STATUS status)
+__attribute__((noreturn)) void fail_table(const struct table_plan *table, const char *what, EFI_STATUS status)
 {
 	struct text text;
 
@@ -36,20 +37,40 @@ static EFI_PHYSICAL_ADDRESS allocate(const struct table_plan *table)
 	return pages;
 }
 
+/* By what a kernel finds it: the GUID of the configuration table, or the ACPI table that points to it. */
+static void report_where(const struct table_plan *table, const ACPI_TABLE_HEADER *acpi)
+{
+	struct text name;
+
+	text_clear(&name);
+	if (!acpi) {
+		text_guid(&name, &table->guid);
+		frame_field("guid", name.chars);
+		return;
+	}
+	text_span(&name, (struct span){ acpi->Signature, sizeof(acpi->Signature) });
+	frame_field("acpi", name.chars);
+	frame_field_hex("acpi_address", address_of(acpi));
+}
+
 void table_install(const struct table_plan *table)
 {
 	EFI_PHYSICAL_ADDRESS pages = allocate(table);
 	UINT64 *word = pointer_to(pages);
 	void *content = pointer_to(pages + table->offset);
+	const ACPI_TABLE_HEADER *acpi = 0;
 	struct text name;
-	EFI_STATUS status;
+	EFI_STATUS status = EFI_SUCCESS;
 
 	/* Each word is its own address's canary, so that pages moved or copied elsewhere show as well. */
 	for (UINT64 left = table->pages * EFI_PAGE_SIZE / sizeof(*word); left; left--, word++)
 		*word = table->canary ^ address_of(word);
 	if (!fw_cfg_read(table->content, content))
 		fail_table(table, "fw_cfg: the content cannot be read", EFI_DEVICE_ERROR);
-	status = boot_services->InstallConfigurationTable(&table->guid, content);
+	if (table->acpi.size)
+		acpi = acpi_install(table, address_of(content));
+	else
+		status = boot_services->InstallConfigurationTable(&table->guid, content);
 	if (EFI_FAILED(status))
 		fail_table(table, "InstallConfigurationTable refused", status);
 
@@ -57,9 +78,7 @@ void table_install(const struct table_plan *table)
 	text_span(&name, table->name);
 	frame_begin("table");
 	frame_field("name", name.chars);
-	text_clear(&name);
-	text_guid(&name, &table->guid);
-	frame_field("guid", name.chars);
+	report_where(table, acpi);
 	frame_field_hex("address", address_of(content));
 	frame_field_hex("pages_address", pages);
 	frame_field_decimal("pages", table->pages);
