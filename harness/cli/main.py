@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 
-from harness.cli import classify, culprit, doctor, fuzz, kernels, queries, run, selftest
+from harness.cli import classify, culprit, doctor, fuzz, kernels, memmap, queries, run, selftest
 from harness.cli.exits import Exit
 from harness.errors import HarnessError, HostError, InputError, Interrupted, QemuError, ScenarioErrors
 
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_parser(commands)
     queries.add_parsers(commands)
     classify.add_parser(commands)
+    memmap.add_parser(commands)
     kernels.add_parser(commands)
     fuzz.add_parser(commands)
     culprit.add_parser(commands)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from harness.evidence.defect import Defect
 from harness.evidence.efimap import EfiRegion
+from harness.evidence.efiwords import attribute_bits, type_number
 from harness.evidence.fakemem import FakeEntry
 from harness.evidence.klog import Line
 from harness.evidence.ranges import Range
@@ -21,48 +22,6 @@ _ROW = re.compile(
     r"efi: mem(?P<number>\d+): \[(?P<type>[^|\]]*)\|(?P<attributes>[^\]]*)\] "
     r"range=\[0x(?P<start>[0-9a-f]+)-0x(?P<last>[0-9a-f]+)\]"
 )
-_TYPES = {
-    name: number
-    for number, name in enumerate(
-        (
-            "Reserved",
-            "Loader Code",
-            "Loader Data",
-            "Boot Code",
-            "Boot Data",
-            "Runtime Code",
-            "Runtime Data",
-            "Conventional",
-            "Unusable",
-            "ACPI Reclaim",
-            "ACPI Mem NVS",
-            "MMIO",
-            "MMIO Port",
-            "PAL Code",
-            "Persistent",
-            "Unaccepted",
-        )
-    )
-}
-"""memory_type_name[] of drivers/firmware/efi/efi.c."""
-_ATTRIBUTES = {
-    "UC": 0,
-    "WC": 1,
-    "WT": 2,
-    "WB": 3,
-    "UCE": 4,
-    "WP": 12,
-    "RP": 13,
-    "XP": 14,
-    "NV": 15,
-    "MR": 16,
-    "RO": 17,
-    "SP": 18,
-    "CC": 19,
-    "HP": 20,
-    "RUN": 63,
-}
-"""Columns of efi_md_typeattr_format() and their bits. Older kernels have fewer columns; they are told by name."""
 _WORD = 1 << 64
 
 
@@ -120,8 +79,8 @@ def printed_maps(lines: Sequence[Line]) -> tuple[tuple[Row, ...], ...] | Defect:
 
 
 def _region(match: re.Match[str]) -> EfiRegion | Defect | None:
-    kind = _type(match["type"].strip())
-    attributes = _attribute_bits(match["attributes"])
+    kind = type_number(match["type"].strip())
+    attributes = attribute_bits(match["attributes"])
     if kind is None or attributes is None:
         return Defect(f"an EFI memory type or attribute is unknown: {match[0]}")
     start, end = int(match["start"], 16), (int(match["last"], 16) + 1) % _WORD or _WORD
@@ -129,18 +88,3 @@ def _region(match: re.Match[str]) -> EfiRegion | Defect | None:
     if end < start or (end == _WORD and start == 0):
         return None
     return EfiRegion(kind, Range(start, end), attributes)
-
-
-def _type(name: str) -> int | None:
-    if name.startswith("type="):
-        return int(name.removeprefix("type="))
-    return _TYPES.get(name)
-
-
-def _attribute_bits(columns: str) -> int | None:
-    if columns.startswith("attr="):
-        return int(columns.removeprefix("attr="), 16)
-    names = [name for name in map(str.strip, columns.split("|")) if name]
-    if not all(name in _ATTRIBUTES for name in names):
-        return None
-    return sum(1 << _ATTRIBUTES[name] for name in set(names))

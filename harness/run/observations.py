@@ -7,7 +7,7 @@ from functools import cached_property
 
 from harness.evidence import e820, efimap, iomem, klog, memmap, segments
 from harness.evidence.defect import Defect
-from harness.evidence.ranges import Range
+from harness.evidence.ranges import PAGE_BYTES, Range
 from harness.evidence.segments import Segment, Sizes
 from harness.model.names import Syscall, TableName
 from harness.model.plan import EpochPlan, Plan, TablePlan
@@ -55,6 +55,40 @@ class Load:
     """Empty when neither tool nor kernel showed them."""
     shown_in: str
     """The file of the record that shows the segments."""
+
+
+@dataclass(frozen=True)
+class MadeRange:
+    """A piece of memory that the EFI agent has given a type."""
+
+    range: Range
+    type: int | None
+    """EFI_MEMORY_TYPE; None for a hole."""
+    was: int
+    """What firmware's own map has there."""
+    how: str
+    """``allocated``, or ``hooked``: it is so in the hooked GetMemoryMap only."""
+    canary: bool
+    fit: bool
+    """One piece of what could be had; else it is exactly as the plan has it."""
+
+    @classmethod
+    def of(cls, frame: FrameEntry) -> MadeRange:
+        """Out of a ``range`` frame (docs/link-protocol.md)."""
+        fields = frame.fields
+        return cls(
+            range=Range.sized(int(fields["address"], 0), int(fields["pages"], 0) * PAGE_BYTES),
+            type=None if fields["type"] == "hole" else int(fields["type"], 0),
+            was=int(fields["was"], 0),
+            how=fields["how"],
+            canary=fields["canary"] == "1",
+            fit=fields["fit"] == "1",
+        )
+
+    @property
+    def type_name(self) -> str:
+        """The spec's name without ``Efi``, or ``hole``."""
+        return "hole" if self.type is None else efimap.EfiRegion(self.type, self.range, 0).type_name
 
 
 @dataclass(frozen=True)
@@ -153,10 +187,17 @@ class Observations:
     def efi_map(self) -> tuple[efimap.EfiRegion, ...]:
         """The firmware's memory map just before the hand-off; empty when it was not reported or cannot be read."""
         frame = self.record.frame("memmap")
-        if frame is None:
-            return ()
+        return () if frame is None else self.regions_of(frame)
+
+    def regions_of(self, frame: FrameEntry) -> tuple[efimap.EfiRegion, ...]:
+        """The memory map in an EFI agent's frame; empty when it cannot be read."""
         regions = efimap.parse_descriptors(self.record.body(frame), int(frame.fields.get("descriptor_size", "0"), 0))
         return () if isinstance(regions, Defect) else regions
+
+    @cached_property
+    def made_ranges(self) -> tuple[MadeRange, ...]:
+        """The ranges that the EFI agent says it has made, in its order."""
+        return tuple(MadeRange.of(frame) for frame in self.record.frames("range", 0))
 
     def where(self, epoch: int, fact: str) -> str:
         """The file of a fact, to be cited; the journal when it has none."""

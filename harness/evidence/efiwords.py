@@ -1,0 +1,60 @@
+"""The words in which kernels print EFI memory descriptors (efi_md_typeattr_format(), drivers/firmware/efi/efi.c)."""
+
+from __future__ import annotations
+
+_TYPES = (
+    ("Reserved",),
+    ("Loader Code",),
+    ("Loader Data",),
+    ("Boot Code",),
+    ("Boot Data",),
+    ("Runtime Code",),
+    ("Runtime Data",),
+    ("Conventional", "Conventional Memory"),
+    ("Unusable", "Unusable Memory"),
+    ("ACPI Reclaim", "ACPI Reclaim Memory"),
+    ("ACPI Mem NVS", "ACPI Memory NVS"),
+    ("MMIO", "Memory Mapped I/O"),
+    ("MMIO Port", "MMIO Port Space"),
+    ("PAL Code",),
+    ("Persistent", "Persistent Memory"),
+    ("Unaccepted",),
+)
+"""memory_type_name[] by number; the longer words are those of kernels before v5.7."""
+_NUMBERS = {word: number for number, words in enumerate(_TYPES) for word in words}
+_ATTRIBUTES = {
+    "UC": 0,
+    "WC": 1,
+    "WT": 2,
+    "WB": 3,
+    "UCE": 4,
+    "WP": 12,
+    "RP": 13,
+    "XP": 14,
+    "NV": 15,
+    "MR": 16,
+    "RO": 17,
+    "SP": 18,
+    "CC": 19,
+    "HP": 20,
+    "RUN": 63,
+}
+"""Columns and their bits. Older kernels have fewer columns; they are told by name."""
+
+
+def type_number(word: str) -> int | None:
+    """EFI_MEMORY_TYPE of a word such as ``Boot Data``, or of ``type=2147483648``; None for an unknown word."""
+    if word.startswith("type="):
+        digits = word.removeprefix("type=")
+        return int(digits) if digits.isdecimal() and len(digits) <= 10 else None
+    return _NUMBERS.get(word)
+
+
+def attribute_bits(columns: str) -> int | None:
+    """The bits of ``RUN|  |  |WB|WT|WC|UC`` or of ``attr=0x...``; None when a column's word is unknown."""
+    if columns.startswith("attr="):
+        return int(columns.removeprefix("attr="), 16)
+    names = [name for name in map(str.strip, columns.split("|")) if name]
+    if not all(name in _ATTRIBUTES for name in names):
+        return None
+    return sum(1 << _ATTRIBUTES[name] for name in set(names))
