@@ -15,6 +15,9 @@ _NEEDS: Mapping[Capability, tuple[str, ...]] = {
     # drivers/firmware/efi/Kconfig: `config EFI_ESRT` is `def_bool y` below EFI, so it is off only where EFI is
     Capability.ESRT: ("EFI", "EFI_ESRT"),
     Capability.BGRT: ("EFI", "ACPI_BGRT"),
+    # drivers/firmware/efi/Makefile builds mokvar-table.o for it
+    Capability.MOKVAR: ("EFI", "LOAD_UEFI_KEYS"),
+    Capability.UNACCEPTED_MEMORY: ("EFI", "UNACCEPTED_MEMORY"),
     Capability.KEXEC_LOAD: ("KEXEC",),
     Capability.KEXEC_FILE_LOAD: ("KEXEC_FILE",),
     Capability.FIRMWARE_MEMMAP: ("FIRMWARE_MEMMAP",),

@@ -94,7 +94,7 @@ def _finding(error: ErrorDetails, tree: Any, shape: Shape, written: Mapping[DocP
         return Finding(path[:-1], f"is missing{_wanted(seen)}", shown=path)
     if error["type"] == "extra_forbidden":
         return Finding(path, _extra_key(seen), at_key=True)
-    if error["type"] in ("step", "expectation"):
+    if error["type"] in ("step", "expectation", "table"):
         return _not_a_member(seen)
     word = _WORDING.get(error["type"])
     message = word(seen) if word else f"{shown} is not allowed here"

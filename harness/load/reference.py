@@ -22,9 +22,10 @@ but the id. Unknown keys, keys that stand twice, anchors, aliases, merge keys an
 _TABLE = "| key | type | default | allowed | description | example |\n|---|---|---|---|---|---|\n"
 
 
-_MEMBERS = (
-    "A list; each item is a mapping with one of these keys. Without options `boot` and `no_crash` may stand alone."
-)
+_SHORT = ("steps[]", "expect[]")
+"""Lists with items that may be written as one word."""
+_MEMBERS = "A list; each item is a mapping with one of these keys."
+_ALONE = " Without options `boot` and `no_crash` may stand alone."
 
 
 def reference_text() -> str:
@@ -52,7 +53,7 @@ def _mappings(shape: Shape, node: Node, path: str) -> Iterator[tuple[str, Node]]
         properties = {key: value for option in members for key, value in option["properties"].items()}
         yield (
             path,
-            {"description": _MEMBERS, "properties": properties},
+            {"description": _MEMBERS + (_ALONE if path in _SHORT else ""), "properties": properties},
         )
         for key, raw in properties.items():
             yield from _mappings(shape, shape.plain(raw), f"{path}.{key}")

@@ -16,6 +16,8 @@ class Capability(StrEnum):
     EFI = "efi"
     ESRT = "esrt"
     BGRT = "bgrt"
+    MOKVAR = "mokvar"
+    UNACCEPTED_MEMORY = "unaccepted-memory"
     KEXEC_LOAD = "kexec-load"
     KEXEC_FILE_LOAD = "kexec-file-load"
     FIRMWARE_MEMMAP = "firmware-memmap"

@@ -46,6 +46,12 @@ class TableName(StrEnum):
     ESRT = "esrt"
     BGRT = "bgrt"
     MEMATTR = "memattr"
+    RTPROP = "rtprop"
+    MOKVAR = "mokvar"
+    UNACCEPTED = "unaccepted"
+    INITRD = "initrd"
+    TPM_LOG = "tpm-log"
+    PRIVATE = "private"
 
 
 class FakeMem(StrEnum):

@@ -17,10 +17,6 @@ from harness.model.names import MemoryType, Syscall, TableName
 from harness.model.runtime import FirmwareArch, RuntimePlan
 from harness.model.scenario import Scenario
 
-GUID_ESRT = "b122a263-3661-4f68-9929-78f8b0d62180"
-GUID_MEMATTR = "dcfa911d-26eb-469f-a220-38b7dc461220"
-GUID_ACPI20 = "8868e871-e4f1-11d3-bc22-0080c73c8881"
-
 
 class Accel(StrEnum):
     TCG = "tcg"

@@ -9,9 +9,8 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from harness.model.base import Address, Size, Value
+from harness.model.base import Size, Value
 from harness.model.expectations import Expectation, FakeMemExact, SoftReservedExact
-from harness.model.names import MemoryType
 from harness.model.runtime_steps import KexecRefusedStep, RuntimeRequest, mistake
 from harness.model.steps import (
     BootOptions,
@@ -24,7 +23,10 @@ from harness.model.steps import (
     NextKernel,
     Step,
 )
+from harness.model.tables import TableRequest
 
+MAX_TABLES = 16
+"""What the EFI agent takes (MAX_TABLES in plan.h)."""
 FAKE_MEM_PARAMETER = "efi_fake_mem="
 SHORT_STEPS = ("boot", "page_tables", "stress", "alive", "reboot")
 SHORT_EXPECTATIONS = ("no_crash", "kdump_clean")
@@ -52,45 +54,26 @@ class Machine(Value):
         return self
 
 
-class EsrtRequest(Value):
-    """An EFI System Resource Table (UEFI spec 2.10, section 23.4) that the EFI agent installs, canaries round it."""
-
-    memory: MemoryType = Field(
-        default=MemoryType.BOOT_SERVICES_DATA,
-        description="EFI memory type of the pages that hold the table. The UEFI spec asks for boot-services-data.",
-    )
-    below: Address | None = Field(
-        default=None, description="Take the highest free pages below this address.", examples=["0x3c000000"]
-    )
-    at: Address | None = Field(default=None, description="Take exactly the pages at this address (4 KiB aligned).")
-    entries: int = Field(default=3, ge=1, le=96, description="Number of ESRT entries (40 bytes each).")
-
-    @model_validator(mode="after")
-    def _one_place(self) -> EsrtRequest:
-        if (self.below is None) == (self.at is None):
-            raise ValueError("say either 'below' or 'at'")
-        place = self.below if self.at is None else self.at
-        if place is not None and place % 4096:
-            raise ValueError(f"0x{place:x} is not a multiple of the 4 KiB page")
-        return self
-
-
-class TableRequest(Value):
-    """One table to install before the kernel starts."""
-
-    esrt: EsrtRequest
-
-
 class FirmwareSetup(Value):
     """What the EFI agent does to the firmware's tables before it starts the kernel."""
 
     tables: list[TableRequest] = Field(
-        default_factory=list, max_length=1, description="Tables to install; none leaves the firmware as it is."
+        default_factory=list,
+        max_length=MAX_TABLES,
+        description="Tables to install, each at most once; none leaves the firmware as it is.",
     )
     runtime: RuntimeRequest | None = Field(
         default=None,
         description="The runtime driver. Left out, it is there with all its hooks as soon as a step wants it.",
     )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> FirmwareSetup:
+        names = [table.name for table in self.tables]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"there can be only one {twice} among the tables")
+        return self
 
 
 class Scenario(Value):

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from harness.model.expectations import SoftReservedExact, TableIntact
 from harness.model.kdump import TRIGGERS
 from harness.model.kernel import Capability, KernelImage
-from harness.model.names import Syscall, TableName
+from harness.model.names import Syscall
 from harness.model.scenario import FAKE_MEM_PARAMETER, Scenario
 from harness.model.steps import CaptureStep, CrashStep
+from harness.run.tables import KINDS
 
 _SYSCALL_NEEDS = {
     Syscall.FILE: (Capability.KEXEC_FILE_LOAD,),
     # kexec-tools takes the places for kexec_load from /sys/firmware/memmap (kexec/arch/i386/kexec-x86-common.c).
     Syscall.LOAD: (Capability.KEXEC_LOAD, Capability.FIRMWARE_MEMMAP),
 }
-_TABLE_NEEDS = {TableName.ESRT: Capability.ESRT, TableName.BGRT: Capability.BGRT}
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,9 @@ def needs(scenario: Scenario, kernels: Sequence[KernelImage]) -> Iterator[tuple[
     for kernel in kernels:
         yield kernel, Capability.EFI
         for table in tables:
-            if table in _TABLE_NEEDS:
-                yield kernel, _TABLE_NEEDS[table]
+            capability = KINDS[table].capability
+            if capability is not None:
+                yield kernel, capability
     yield from _kdump_needs(scenario, kernels)
     for kernel, kexec in zip(kernels, scenario.following, strict=False):
         for capability in _SYSCALL_NEEDS[kexec.syscall]:

@@ -12,10 +12,8 @@ from harness.evidence.segments import Segment, Sizes
 from harness.model.names import Syscall, TableName
 from harness.model.plan import EpochPlan, Plan, TablePlan
 from harness.model.record import FrameEntry, Point, SampleEntry
+from harness.run import tables
 from harness.run.record import Record
-
-# Of a BGRT the image is watched: it lies in boot services memory, the ACPI table in memory of its own type.
-_TITLES = {TableName.ESRT: "ESRT", TableName.BGRT: "BGRT image", TableName.MEMATTR: "MEMATTR table"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Baseline:
     @property
     def title(self) -> str:
         """What lies at ``table``, for people."""
-        return _TITLES[self.name]
+        return tables.title(self.name)
 
     @property
     def content(self) -> bytes:

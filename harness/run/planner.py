@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.evidence import esrt
+from harness.errors import InputError
 from harness.firmware.agent_plan import FwCfgFile, fw_cfg_files
 from harness.model.actions import (
     Action,
@@ -22,7 +22,6 @@ from harness.model.kernel import KernelImage
 from harness.model.names import TableName
 from harness.model.pagetables import EfiPages
 from harness.model.plan import (
-    GUID_ESRT,
     Accel,
     Budgets,
     EpochPlan,
@@ -31,7 +30,7 @@ from harness.model.plan import (
     Plan,
     TablePlan,
 )
-from harness.model.scenario import EsrtRequest, Scenario
+from harness.model.scenario import Scenario
 from harness.model.steps import (
     BootStep,
     CaptureStep,
@@ -41,8 +40,10 @@ from harness.model.steps import (
     PageTablesStep,
     StressStep,
 )
+from harness.model.tables import OneTable, PrivateRequest
 from harness.run import captureplan, runtimeplan
 from harness.run.runtimeplan import RuntimeDriver
+from harness.run.tables import KINDS
 
 PAGE_BYTES = 4096
 TABLE_OFFSET = 0x100
@@ -92,7 +93,7 @@ def make_plan(
     """The complete plan of one run."""
     epochs = _epochs(scenario, prepared, nonce)
     payloads = _payloads(epochs) or runtimeplan.disk(scenario, epochs[0])
-    tables = tuple(_esrt_plan(request.esrt, nonce) for request in scenario.firmware.tables)
+    tables = tuple(_table_plan(table, nonce) for table in scenario.firmware.tables)
     bare = Plan(
         run_id=run_id,
         variant=variant,
@@ -204,11 +205,14 @@ def _payloads(epochs: Sequence[EpochPlan]) -> tuple[Payload, ...]:
     return tuple(payloads.values())
 
 
-def _esrt_plan(request: EsrtRequest, nonce: str) -> TablePlan:
-    content = esrt.build(esrt.make_entries(request.entries, nonce))
+def _table_plan(table: OneTable, nonce: str) -> TablePlan:
+    kind, request = KINDS[table.name], table.request
+    if kind.content is None:
+        raise InputError(f"the EFI agent cannot install a {kind.word}", hint=kind.how_to_have)
+    content = kind.content(request, nonce)
     return TablePlan(
-        name=TableName.ESRT,
-        guid=GUID_ESRT,
+        name=table.name,
+        guid=request.guid if isinstance(request, PrivateRequest) else kind.guid,
         memory=request.memory,
         at=request.at,
         below=request.below,

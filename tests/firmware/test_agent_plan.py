@@ -6,10 +6,11 @@ import pytest
 
 from harness.errors import InputError
 from harness.firmware.agent_plan import FwCfgFile, agent_plan, fw_cfg_files
+from harness.model import guids
 from harness.model.expectations import NoCrash
 from harness.model.kernel import KernelImage
 from harness.model.names import MemoryType, TableName
-from harness.model.plan import GUID_ESRT, Accel, Budgets, EpochPlan, FirmwareFiles, Plan, TablePlan
+from harness.model.plan import Accel, Budgets, EpochPlan, FirmwareFiles, Plan, TablePlan
 from harness.model.runtime import Fault, FirmwareArch, MemattrChoice, RuntimePlan, Service
 from harness.model.scenario import Scenario
 from harness.model.steps import BootOptions, BootStep
@@ -27,7 +28,7 @@ KERNEL = KernelImage(
 )
 ESRT = TablePlan(
     name=TableName.ESRT,
-    guid=GUID_ESRT,
+    guid=guids.ESRT,
     memory=MemoryType.BOOT_SERVICES_DATA,
     below=0x3C000000,
     pages=1,

@@ -26,7 +26,7 @@ from runtime_vm import (
 
 from harness.evidence.logbook import DriverPhase
 from harness.firmware.build import AgentBinary
-from harness.model.plan import GUID_MEMATTR
+from harness.model import guids
 from harness.model.runtime import WRITTEN_PATTERN, Fault, Service, Target, Trap
 
 pytestmark = [pytest.mark.qemu, pytest.mark.skipif(QEMU is None, reason="no qemu-system-x86_64 on PATH")]
@@ -290,7 +290,7 @@ def test_memattr_drop(again: Again, given: dict[str, bytes]) -> None:
     vm = again(with_words(given, memattr="drop"))
     assert vm.go().kind == "handoff"
     assert number(vm, "memattr_address") == 0
-    assert GUID_MEMATTR not in vm.frame("systab").body.decode()
+    assert guids.MEMATTR not in vm.frame("systab").body.decode()
 
 
 def test_the_names_are_those_of_the_host(again: Again, given: dict[str, bytes]) -> None:

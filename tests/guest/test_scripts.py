@@ -130,6 +130,30 @@ def test_the_runtime_map(tmp_path: Path) -> None:
     )
 
 
+def test_efivarfs(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text("sysfs /sys sysfs rw 0 0\nefivarfs /sys/firmware/efi/efivars efivarfs rw,relatime 0 0\n")
+    script = f"mounts={mounts}; fact x fact_efivarfs; read forever"
+    with running(script, tmp_path) as shell:
+        assert shell.frames(1)[0].body == b"mounted=yes\noptions=rw,relatime\n"
+
+
+def test_no_efivarfs(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text("sysfs /sys sysfs rw 0 0\n")
+    script = f"mounts={mounts}; efivarfs_message='mount: No such device'; fact x fact_efivarfs; read forever"
+    with running(script, tmp_path) as shell:
+        assert shell.frames(1)[0].body == b"mounted=no\nmessage=mount: No such device\n"
+
+
+def test_the_mok_variables(tmp_path: Path) -> None:
+    assert fact(tmp_path, "mok_variables") == "absent\n"
+    put(tmp_path / "sys/firmware/efi/mok-variables", {"MokListRT": b"\0\1", "Harness0": b""})
+    lines = [f"{name}={len(data)} {hashlib.sha256(data).hexdigest()}" for name, data in
+             (("Harness0", b""), ("MokListRT", b"\0\1"))]  # fmt: skip
+    assert fact(tmp_path, "mok_variables").splitlines() == lines
+
+
 def test_the_esrt(tmp_path: Path) -> None:
     assert fact(tmp_path, "esrt") == "absent\n"
     put(tmp_path / "sys/firmware/efi/esrt", {"fw_resource_count": "2\n", "fw_resource_version": "1\n"})

@@ -12,7 +12,8 @@ from harness.evidence import pagetables
 from harness.evidence.logbook import LOGBOOK_BYTES, MAGIC, VERSION
 from harness.evidence.pagetables import Capture
 from harness.evidence.paging import Leaf
-from harness.model.plan import GUID_MEMATTR, Accel, Plan
+from harness.model import guids
+from harness.model.plan import Accel, Plan
 from harness.model.record import (
     CommandEntry,
     EndKind,
@@ -149,7 +150,7 @@ def looked(
     steps: list[object] = ["boot", "page_tables", *[{"kexec": {"syscall": "file"}}, "page_tables"] * (epochs - 1)]
     made = Made(planned(steps, [{"efi_page_tables": expect}]))
     original, text = recorded(name)
-    made.frame(0, "systab", {}, f"{GUID_MEMATTR} {MEMATTR_AT:#x}\n".encode())
+    made.frame(0, "systab", {}, f"{guids.MEMATTR} {MEMATTR_AT:#x}\n".encode())
     made.frame(0, "runtime", {"logbook_address": f"{LOGBOOK_AT:#x}"})
     page = code_page(original)
     region = struct.pack("<I4xQQQQQ", 5, page.physical, 0, 1, _RUNTIME | 0xF, 0)

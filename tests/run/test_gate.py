@@ -13,7 +13,12 @@ from harness.run.judge import failed_before_start, refused
 
 from .synthetic import kernel, scenario
 
-BGRT: dict[str, Any] = {"expect": [{"table_intact": "bgrt"}]}
+
+def table_intact(name: str) -> dict[str, Any]:
+    return {"expect": [{"table_intact": name}]}
+
+
+BGRT = table_intact("bgrt")
 NO_TABLE: dict[str, Any] = {"expect": [{"no_crash": True}]}
 LOAD: dict[str, Any] = {"steps": [{"boot": {}}, {"kexec": {"syscall": "load"}}]}
 
@@ -27,6 +32,9 @@ LOAD: dict[str, Any] = {"steps": [{"boot": {}}, {"kexec": {"syscall": "load"}}]}
         (BGRT, Capability.BGRT, True),
         (BGRT, Capability.ESRT, False),
         (NO_TABLE, Capability.ESRT, False),
+        (table_intact("mokvar"), Capability.MOKVAR, True),
+        (table_intact("unaccepted"), Capability.UNACCEPTED_MEMORY, True),
+        (table_intact("rtprop"), Capability.ESRT, False),
         ({}, Capability.KEXEC_FILE_LOAD, True),
         ({}, Capability.KEXEC_LOAD, False),
         (LOAD, Capability.KEXEC_LOAD, True),

@@ -11,8 +11,9 @@ import pytest
 from harness.evidence import esrt
 from harness.evidence.ranges import Range
 from harness.machine.frame import Frame
+from harness.model import guids
 from harness.model.names import TableName
-from harness.model.plan import GUID_ACPI20, GUID_ESRT, GUID_MEMATTR, Plan
+from harness.model.plan import Plan
 from harness.run.locate import Watch, locate
 
 from .synthetic import NONCE, kernel, plan, prepared, scenario
@@ -73,22 +74,42 @@ def test_esrt_of_the_agent() -> None:
     assert memory.reads == []
 
 
+def test_any_table_of_the_agent() -> None:
+    names = ("rtprop", "mokvar", "private")
+    frames = [
+        Frame(
+            NONCE,
+            number,
+            "table",
+            {"name": name, "address": hex(number << 20 | 0x100), "size": "16", "pages_address": hex(number << 20),
+             "pages": "2"},
+        )
+        for number, name in enumerate(names, 1)
+    ]  # fmt: skip
+    found = list(locate(_plan(*names), frames, Memory().read))
+    assert [item for item in found if isinstance(item, str)] == []
+    assert found == [
+        Watch(TableName(name), Range.sized(number << 20, 8192), Range.sized(number << 20 | 0x100, 16))
+        for number, name in enumerate(names, 1)
+    ]
+
+
 def test_esrt_of_the_firmware() -> None:
     content = esrt.build(esrt.make_entries(2, NONCE))
     memory = Memory({0x5000: content})
-    watch = _only(locate(_plan("esrt"), [_systab({GUID_ESRT: 0x5000})], memory.read))
+    watch = _only(locate(_plan("esrt"), [_systab({guids.ESRT: 0x5000})], memory.read))
     assert watch == Watch(TableName.ESRT, Range.sized(0x5000, 96), Range.sized(0x5000, 96))
 
 
 def test_bgrt() -> None:
     memory = _with_acpi(b"BM" + struct.pack("<I", 1000))
-    watch = _only(locate(_plan("bgrt"), [_systab({GUID_ACPI20: 0x1000})], memory.read))
+    watch = _only(locate(_plan("bgrt"), [_systab({guids.ACPI20: 0x1000})], memory.read))
     assert watch.table == watch.pages == Range.sized(0x3000, 1000)
 
 
 def test_memattr() -> None:
     memory = Memory({0x7000: struct.pack("<IIII", 1, 3, 48, 0)})
-    watch = _only(locate(_plan("memattr"), [_systab({GUID_MEMATTR: 0x7000})], memory.read))
+    watch = _only(locate(_plan("memattr"), [_systab({guids.MEMATTR: 0x7000})], memory.read))
     assert watch.table == Range.sized(0x7000, 16 + 3 * 48)
 
 
@@ -97,21 +118,24 @@ def test_memattr() -> None:
     [
         ("esrt", [_systab({})], Memory(), "esrt: no configuration table with its GUID"),
         ("esrt", [], Memory(), "esrt: no configuration table with its GUID"),
-        ("esrt", [_systab({GUID_ESRT: 0x5000})], Memory({0x5008: b"\xcc" * 8}), "esrt: ESRT version is 0xcccccccccc"),
+        ("esrt", [_systab({guids.ESRT: 0x5000})], Memory({0x5008: b"\xcc" * 8}), "esrt: ESRT version is 0xcccccccccc"),
         ("memattr", [_systab({})], Memory(), "memattr: no configuration table with its GUID"),
-        ("memattr", [_systab({GUID_MEMATTR: 0x7000})], Memory(), "memattr: MEMATTR version is 0"),
+        ("memattr", [_systab({guids.MEMATTR: 0x7000})], Memory(), "memattr: MEMATTR version is 0"),
         ("bgrt", [_systab({})], Memory(), "bgrt: "),
-        ("bgrt", [_systab({GUID_ACPI20: 0x1000})], Memory(), "bgrt: "),
-        ("bgrt", [_systab({GUID_ACPI20: 0x1000})], _with_acpi(b"\0" * 8), "bgrt: the image begins with 0x0000"),
+        ("rtprop", [_systab({})], Memory(), "rtprop: no configuration table with its GUID"),
+        ("rtprop", [_systab({guids.RTPROP: 0x5000})], Memory(), "rtprop: RTPROP version 0x0"),
+        ("private", [_systab({})], Memory(), "private: the scenario installs none"),
+        ("bgrt", [_systab({guids.ACPI20: 0x1000})], Memory(), "bgrt: "),
+        ("bgrt", [_systab({guids.ACPI20: 0x1000})], _with_acpi(b"\0" * 8), "bgrt: the image begins with 0x0000"),
         (
             "bgrt",
-            [_systab({GUID_ACPI20: 0x1000})],
+            [_systab({guids.ACPI20: 0x1000})],
             _with_acpi(b"BM\xff\xff\xff\xff"),
             "bgrt: it claims 4294967295 bytes, more than",
         ),
         (
             "memattr",
-            [_systab({GUID_MEMATTR: 0x7000})],
+            [_systab({guids.MEMATTR: 0x7000})],
             Memory({0x7000: struct.pack("<IIII", 1, 0x10000, 4096, 0)}),
             "memattr: it claims",
         ),
@@ -124,7 +148,7 @@ def test_not_found_has_a_reason(name: str, frames: list[Frame], memory: Memory, 
 
 
 def test_one_answer_for_each_watched_table() -> None:
-    frames = [_systab({GUID_MEMATTR: 0x7000})]
+    frames = [_systab({guids.MEMATTR: 0x7000})]
     memory = Memory({0x7000: struct.pack("<IIII", 2, 1, 48, 0)})
     esrt_answer, memattr_answer = locate(_plan("esrt", "memattr"), frames, memory.read)
     assert isinstance(esrt_answer, str)

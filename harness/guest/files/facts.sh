@@ -2,6 +2,7 @@
 # The fact_* functions print a body; builtins only where it can be had, because a fork costs milliseconds under TCG.
 
 sys=${sys-/sys}
+mounts=${mounts-/proc/mounts}
 
 # fact NAME FUNCTION: sends what the function prints.
 fact() {
@@ -64,6 +65,8 @@ send_facts() {
     fact esrt fact_esrt
     fact bgrt fact_bgrt
     fact_file acpi-bgrt /sys/firmware/acpi/tables/BGRT
+    fact efivarfs fact_efivarfs
+    fact mok-variables fact_mok_variables
     fact_file boot-params /sys/kernel/boot_params/data
     fact_file tainted /proc/sys/kernel/tainted
     fact_file meminfo /proc/meminfo
@@ -123,6 +126,31 @@ fact_bgrt() {
     cat "$bgrt/image" >"$work/image"
     sum=$(sha256sum "$work/image")
     printf 'image_sha256=%s\nimage_size=%s\n' "${sum%% *}" "$(stat -c %s "$work/image")"
+}
+
+# Can variables be asked for at all? After init has tried to mount efivarfs.
+fact_efivarfs() {
+    while read -r _ _ efivars_type efivars_options _; do
+        if [ "$efivars_type" = efivarfs ]; then
+            printf 'mounted=yes\noptions=%s\n' "$efivars_options"
+            return
+        fi
+    done <"$mounts"
+    printf 'mounted=no\nmessage=%s\n' "$efivarfs_message"
+}
+
+fact_mok_variables() {
+    mok=$sys/firmware/efi/mok-variables
+    if [ ! -d "$mok" ]; then
+        echo absent
+        return
+    fi
+    for file in "$mok"/*; do
+        if [ -r "$file" ]; then
+            sum=$(sha256sum "$file")
+            printf '%s=%s %s\n' "${file##*/}" "$(stat -c %s "$file")" "${sum%% *}"
+        fi
+    done
 }
 
 fact_devices() {

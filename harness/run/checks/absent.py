@@ -5,23 +5,19 @@ from __future__ import annotations
 from harness.model.names import TableName
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.run.observations import Observations
-
-_HOW_TO_HAVE = {
-    TableName.ESRT: "Let the scenario install one: firmware: {tables: [{esrt: {below: 0x3c000000}}]}.",
-    TableName.BGRT: "OVMF publishes a BGRT when there is a graphics device: machine: {vga: true}.",
-    TableName.MEMATTR: "Use a firmware that publishes the EFI Memory Attributes Table.",
-}
+from harness.run.tables import KINDS
 
 
 def check_absent(observations: Observations, name: TableName, title: str) -> Check:
     """UNSUPPORTED with the reason, or ERROR when nobody knows whether there is one."""
     tables = observations.config_tables
+    word = KINDS[name].word
     reason = next((note.text for note in observations.record.notes if note.text.startswith(f"{name}:")), "")
     if tables is None or not reason:
         summary = (
             "the EFI agent did not report the configuration tables"
             if tables is None
-            else f"the {name.upper()} was not sampled at the hand-off, and no note of the run says why"
+            else f"the {word} was not sampled at the hand-off, and no note of the run says why"
         )
         return Check(
             name=title,
@@ -34,12 +30,12 @@ def check_absent(observations: Observations, name: TableName, title: str) -> Che
         name=title,
         status=Status.UNSUPPORTED,
         cause=Cause.NO_TABLE,
-        summary=f"this firmware publishes no {name.upper()} that could be damaged ({reason.partition(':')[2].strip()})",
+        summary=f"this firmware publishes no {word} that could be damaged ({reason.partition(':')[2].strip()})",
         evidence=(
             Evidence(
                 text=f"{len(tables)} configuration tables: {' '.join(tables)}",
                 where=observations.cited(observations.record.frame("systab")),
             ),
         ),
-        hint=_HOW_TO_HAVE[name],
+        hint=KINDS[name].how_to_have,
     )

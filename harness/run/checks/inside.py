@@ -6,35 +6,36 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.evidence import bgrt, esrt, klog
-from harness.evidence.defect import Defect
+from harness.evidence import klog
+from harness.evidence.shown import Shown
 from harness.model.names import TableName
 from harness.model.plan import EpochPlan
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.run.observations import Baseline, Observations
+from harness.run.tables import KINDS
 
 _VERSION = re.compile(r"esrt: Unsupported ESRT version (?P<value>-?[0-9]{1,19})\.")
 _MEMATTR_DROPPED = "MEMATTR=0xffffffffffffffff"
-_FACT = {TableName.ESRT: "esrt", TableName.BGRT: "bgrt"}
-_NEEDED = {TableName.ESRT: ("esrt",), TableName.BGRT: ("bgrt", "acpi-bgrt")}
 
 
 def check_inside(observations: Observations, baseline: Baseline, title: str) -> Check | None:
     """The first epoch whose kernel does not show the (intact) table as it is; None when all that were up do."""
-    fact = _FACT.get(baseline.name)
-    if fact is None:
+    inside = KINDS[baseline.name].inside
+    if inside is None:
         return None
     for epoch in observations.plan.epochs:
         if observations.record.frame("up", epoch.number) is None:
             continue  # whether every epoch was up is the business of those who ask for all of them
-        missing = [name for name in _NEEDED[baseline.name] if observations.record.fact(epoch.number, name) is None]
+        missing = [name for name in inside.facts if observations.record.fact(epoch.number, name) is None]
         if missing:
             return _not_reported(baseline, epoch.number, missing, title)
-        different = _differences(observations, baseline, epoch.number)
-        if different and _may_lack_it(observations, baseline, epoch):
+        different = tuple(inside.differences(_shown(observations, baseline, epoch)))
+        if different and _may_lack_it(observations, baseline, epoch, inside.facts[0]):
             return _lacks_it(baseline, epoch, title)
         if different:
-            return _refused(observations, baseline, epoch.number, different, title)
+            where = observations.where(epoch.number, inside.facts[0])
+            said = [Evidence(text=item, where=where) for item in different]
+            return _refused(observations, baseline, epoch.number, said, title)
     return None
 
 
@@ -50,10 +51,10 @@ def _not_reported(baseline: Baseline, epoch: int, missing: Sequence[str], title:
     )
 
 
-def _may_lack_it(observations: Observations, baseline: Baseline, epoch: EpochPlan) -> bool:
+def _may_lack_it(observations: Observations, baseline: Baseline, epoch: EpochPlan, fact: str) -> bool:
     """Nothing shows that this kernel was built to look at the table: no configuration, no message, no sysfs."""
     said = any(message.subject == baseline.name.value for message in _messages(observations, epoch.number))
-    shown = (observations.record.text(epoch.number, _FACT[baseline.name]) or "").strip() != "absent"
+    shown = (observations.record.text(epoch.number, fact) or "").strip() != "absent"
     return epoch.kernel.config is None and not said and not shown
 
 
@@ -62,59 +63,52 @@ def _lacks_it(baseline: Baseline, epoch: EpochPlan, title: str) -> Check:
         name=title,
         status=Status.UNSUPPORTED,
         cause=Cause.NO_CAPABILITY,
-        summary=f"the kernel of epoch {epoch.number} shows no {baseline.name.upper()} and says nothing about it; its "
-        "configuration is unknown, so it may be built without",
+        summary=f"the kernel of epoch {epoch.number} shows no {KINDS[baseline.name].word} and says nothing about it; "
+        "its configuration is unknown, so it may be built without",
         epoch=epoch.number,
         hint="Put the kernel's .config beside its image, or give its .deb.",
     )
 
 
-def _refused(observations: Observations, baseline: Baseline, epoch: int, different: Sequence[str], title: str) -> Check:
+def _refused(
+    observations: Observations, baseline: Baseline, epoch: int, different: Sequence[Evidence], title: str
+) -> Check:
     return Check(
         name=title,
         status=Status.FAIL,
         cause=Cause.TABLE_REFUSED,
         summary=f"the bytes of the {baseline.title} are intact, but the kernel of epoch {epoch} does not show what "
-        f"they say: {different[0]}",
+        f"they say: {different[0].text}",
         epoch=epoch,
         evidence=(
-            *(Evidence(text=item, where=observations.where(epoch, _FACT[baseline.name])) for item in different[:5]),
+            *different[:5],
             *kernel_words(observations, baseline.name, epoch),
         ),
         hint="The kernel refused or misread an intact table; its messages may say why.",
     )
 
 
-def _differences(observations: Observations, baseline: Baseline, epoch: int) -> tuple[str, ...]:
-    text = observations.record.text(epoch, _FACT[baseline.name]) or ""
-    if baseline.name is TableName.ESRT:
-        parsed = esrt.parse(baseline.content)
-        if isinstance(parsed, Defect):
-            return (f"firmware's own table is bad: {parsed}",)
-        return esrt.differences(parsed, esrt.parse_sysfs(text))
-    raw = observations.record.fact(epoch, "acpi-bgrt") or b""
-    if not raw:
-        return ("the kernel shows no ACPI table BGRT in /sys/firmware/acpi/tables",)
-    table = bgrt.parse(raw)
-    if isinstance(table, Defect):
-        return (f"the ACPI table BGRT: {table}",)
-    if table.image_address != baseline.table.start:
-        return (
-            f"the ACPI table BGRT says that the image is at {table.image_address:#x}, at the hand-off it was at "
-            f"{baseline.table.start:#x}",
-        )
-    return bgrt.differences(table, baseline.content, bgrt.parse_sysfs(text))
+def _shown(observations: Observations, baseline: Baseline, epoch: EpochPlan) -> Shown:
+    return Shown(
+        epoch=epoch.number,
+        release=epoch.kernel.release,
+        content=baseline.content,
+        table=baseline.table,
+        fact=lambda name: observations.record.fact(epoch.number, name),
+        lines=observations.epoch_lines(epoch.number),
+    )
 
 
 def agreement(observations: Observations, baseline: Baseline) -> Iterator[Evidence]:
     """Evidence that sysfs agreed in every epoch; called when it did."""
-    fact = _FACT.get(baseline.name)
-    if fact is None:
-        yield Evidence(text=f"no sysfs file shows the {baseline.name.upper()}; only its bytes were compared")
+    kind = KINDS[baseline.name]
+    if kind.inside is None:
+        yield Evidence(text=kind.unseen.format(word=kind.word))
         return
     for epoch in observations.plan.epochs:
         yield Evidence(
-            text=f"epoch {epoch.number}: sysfs shows the same values", where=observations.where(epoch.number, fact)
+            text=f"epoch {epoch.number}: {kind.inside.agrees}",
+            where=observations.where(epoch.number, kind.inside.facts[0]),
         )
 
 

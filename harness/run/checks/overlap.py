@@ -12,6 +12,7 @@ from harness.evidence.segments import Role, Segment, overlapping
 from harness.model.names import Syscall, TableName
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.run.observations import Baseline, Load, Observations
+from harness.run.tables import KINDS
 
 # Loader and boot services code and data, conventional memory: what Linux makes System RAM of
 # (setup_e820(), drivers/firmware/efi/libstub/x86-stub.c).
@@ -35,7 +36,7 @@ def check_overlap(observations: Observations, name: TableName) -> Check:
             name=title,
             status=Status.UNSUPPORTED,
             cause=Cause.NO_TABLE,
-            summary=f"no {name.upper()} was found at the hand-off that a kexec segment could cover",
+            summary=f"no {KINDS[name].word} was found at the hand-off that a kexec segment could cover",
             hint=f"See the check table_intact: {name}, or the notes.",
         )
     planned = len(observations.plan.epochs) - 1
@@ -56,7 +57,7 @@ def check_overlap(observations: Observations, name: TableName) -> Check:
                 name=title,
                 status=Status.ERROR,
                 cause=Cause.NO_OVERLAP,
-                summary=f"the kexec out of epoch {load.epoch} proves nothing about the {name.upper()} at "
+                summary=f"the kexec out of epoch {load.epoch} proves nothing about the {KINDS[name].word} at "
                 f"{baseline.table.start:#x}: {item.text}",
                 epoch=load.epoch,
                 evidence=(*evidence, item),

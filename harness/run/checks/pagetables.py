@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from harness.evidence import paging
 from harness.evidence.paging import Leaf
+from harness.model import guids
 from harness.model.names import TableName
 from harness.model.pagetables import EfiPages
-from harness.model.plan import GUID_MEMATTR
 from harness.model.record import Point
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.run.checks.fakemem import Unusable, unusable_check
@@ -83,7 +83,7 @@ def _unproved(observations: Observations, view: View, level: EfiPages) -> Unusab
 
 def _no_memattr(observations: Observations, view: View) -> Unusable | None:
     """Only the Memory Attributes Table tells a kernel which parts of runtime code it may map without W or without X."""
-    if GUID_MEMATTR not in (observations.config_tables or {}):
+    if guids.MEMATTR not in (observations.config_tables or {}):
         return _unknown(view, "firmware has no Memory Attributes Table, so its code must be both")
     baseline = observations.baselines.get(TableName.MEMATTR)
     now = [

@@ -9,6 +9,7 @@ from harness.evidence import canary, efimap
 from harness.model.plan import TablePlan
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.run.observations import Baseline, Observations
+from harness.run.tables import KINDS
 
 _NAME = "setup"
 # print_unknown_bootoptions(), init/main.c, since 86d1919232cd "init: print out unknown kernel parameters" (v5.14).
@@ -36,12 +37,13 @@ def check_setup(observations: Observations) -> Check | None:
     evidence: list[Evidence] = []
     for plan in observations.plan.tables:
         baseline = observations.baselines.get(plan.name)
+        word = KINDS[plan.name].word
         cause, wrong = _table_wrong(observations, plan, baseline)
         if cause is not None or baseline is None:
-            return _failed(cause or Cause.SETUP_NOT_PROVED, f"the {plan.name.upper()} to be installed: {wrong}")
+            return _failed(cause or Cause.SETUP_NOT_PROVED, f"the {word} to be installed: {wrong}")
         evidence.append(
             Evidence(
-                text=f"{plan.name.upper()} of {baseline.table.size_bytes} bytes installed at {baseline.table.start:#x} "
+                text=f"{word} of {baseline.table.size_bytes} bytes installed at {baseline.table.start:#x} "
                 f"in {plan.memory}, canaries in the rest of {baseline.pages}; read back from outside",
                 where=baseline.sample.file,
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.evidence import canary
+from harness.evidence import canary, efimap
 from harness.evidence.attribution import attribute, placed_bytes
 from harness.evidence.ranges import Range
 from harness.evidence.segments import Role, Segment, overlapping
@@ -16,12 +16,10 @@ from harness.run.checks import inside
 from harness.run.checks.absent import check_absent
 from harness.run.observations import Baseline, Load, Observations
 from harness.run.record import Record, UnreadableRecordError
+from harness.run.tables import KINDS, corrupt
 
-_CORRUPT = {
-    TableName.ESRT: Cause.ESRT_CORRUPT,
-    TableName.BGRT: Cause.BGRT_CORRUPT,
-    TableName.MEMATTR: Cause.MEMATTR_CORRUPT,
-}
+_BOOT_SERVICES = {3, 4}
+"""EfiBootServicesCode and EfiBootServicesData."""
 
 # free_init_pages() (arch/x86/mm/init.c) fills with it what it gives back; include/linux/poison.h.
 _POISON_FREE_INITMEM = 0xCC
@@ -79,6 +77,12 @@ class _Finding:
         }.get(self.sample.point, f"in epoch {epoch} when the run ended")
 
     @property
+    def in_boot_services(self) -> bool:
+        """Did firmware keep the table in boot services memory (or is that unknown)?"""
+        types = {region.type for region in efimap.at(self.observations.efi_map, self.baseline.table)}
+        return types <= _BOOT_SERVICES
+
+    @property
     def load(self) -> Load | None:
         """The kexec between the last good sample and this one; None when the damage was done inside an epoch."""
         samples = self.observations.samples(self.baseline.name)
@@ -118,7 +122,7 @@ def _corrupt(finding: _Finding, title: str) -> Check:
     return Check(
         name=title,
         status=Status.FAIL,
-        cause=_CORRUPT[baseline.name],
+        cause=corrupt(baseline.name),
         summary=f"the {finding.name} at {baseline.table.start:#x} was overwritten, seen {finding.when}{culprit}",
         epoch=sample.epoch,
         evidence=(
@@ -129,7 +133,7 @@ def _corrupt(finding: _Finding, title: str) -> Check:
             *inside.kernel_words(finding.observations, baseline.name, sample.epoch),
             *_maps(finding.observations, baseline, finding.load.epoch if finding.load else sample.epoch),
         ),
-        hint=_hint(finding.load, covering),
+        hint=_hint(finding, covering),
     )
 
 
@@ -211,7 +215,13 @@ def _maps(observations: Observations, baseline: Baseline, epoch: int) -> Iterato
         )
 
 
-def _hint(load: Load | None, covering: Sequence[Segment]) -> str:
+def _hint(finding: _Finding, covering: Sequence[Segment]) -> str:
+    load = finding.load
+    if not KINDS[finding.baseline.name].reserved and finding.in_boot_services:
+        return (
+            "No kernel keeps this table's pages for good when they are boot services memory: it is safe only where "
+            "firmware puts it into memory of another type (memory: acpi-reclaim, runtime-services-data)."
+        )
     if load is not None and covering and load.syscall is Syscall.LOAD:
         return (
             "kexec_load takes its places from /sys/firmware/memmap, which does not know what efi_mem_reserve() "
@@ -237,7 +247,9 @@ def _canary_damaged(finding: _Finding, spoiled: tuple[Range, ...], title: str) -
                 finding.observations, finding.baseline, finding.load.epoch if finding.load else finding.sample.epoch
             ),
         ),
-        hint="Something wrote into pages that efi_mem_reserve() keeps whole.",
+        hint="Something wrote into pages that efi_mem_reserve() keeps whole."
+        if KINDS[finding.baseline.name].reserved
+        else _hint(finding, ()),
     )
 
 

@@ -1,0 +1,54 @@
+"""What one running kernel shows of the firmware's tables: facts of its guest, and its log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from harness.evidence import klog
+from harness.evidence.ranges import Range
+
+DROPPED = 2**64 - 1
+"""What the kernel prints as the address of a table that it has put aside (EFI_INVALID_TABLE_ADDR)."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One epoch, and the table as firmware handed it over."""
+
+    epoch: int
+    release: str
+    """``uname -r``."""
+    content: bytes
+    table: Range
+    fact: Callable[[str], bytes | None]
+    """A fact of the epoch's guest by name; None when it was not reported."""
+    lines: Sequence[klog.Line]
+    """The epoch's console."""
+
+    def text(self, name: str) -> str:
+        """A fact as text; empty when it was not reported."""
+        return (self.fact(name) or b"").decode("utf-8", "backslashreplace")
+
+    def values(self, name: str) -> dict[str, str]:
+        """A fact of ``name=value`` lines."""
+        pairs = (line.partition("=") for line in self.text(name).splitlines())
+        return {key.strip(): value.strip() for key, equals, value in pairs if equals}
+
+    def line(self, pattern: str) -> klog.Line | None:
+        """The first console line in which the pattern is found."""
+        return next((line for line in self.lines if re.search(pattern, line.text)), None)
+
+
+def listed(shown: Shown, name: str) -> tuple[str, ...]:
+    """Does the ``efi:`` line list a table at the address where firmware handed it over? What is wrong, if not."""
+    tables = klog.config_tables(shown.lines)
+    if not tables:
+        return ("the kernel printed no efi: line with its configuration tables",)
+    address = tables[0].get(name)
+    if address is None:
+        return (f"the kernel's efi: line lists no {name}",)
+    if address != shown.table.start:
+        return (f"the kernel's efi: line has {name}={address:#x}, at the hand-off it was at {shown.table.start:#x}",)
+    return ()

@@ -1,0 +1,97 @@
+"""The registry of tables is complete, and a table of each kind goes through the planner and back out of memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.evidence import esrt, mokvar, rtprop, unaccepted
+from harness.evidence.defect import Defect
+from harness.evidence.ranges import Range
+from harness.model import guids
+from harness.model.names import MemoryType, TableName
+from harness.model.plan import TablePlan
+from harness.model.tables import ALL_SERVICES
+from harness.model.verdict import Cause
+from harness.run.tables import KINDS, corrupt, title
+
+from .synthetic import NONCE, kernel, plan, prepared, scenario
+
+INSTALLED = [TableName.ESRT, TableName.RTPROP, TableName.MOKVAR, TableName.UNACCEPTED, TableName.PRIVATE]
+
+
+def table(name: str, **options: Any) -> TablePlan:
+    request = {name: {"below": 0x3A000000, **options}}
+    (made,) = plan(scenario(firmware={"tables": [request]}), prepared([kernel()] * 2)).tables
+    return made
+
+
+def test_every_table_is_in_the_registry() -> None:
+    assert set(KINDS) == set(TableName)
+
+
+@pytest.mark.parametrize("name", TableName)
+def test_every_table_has_its_own_cause_and_words(name: TableName) -> None:
+    assert corrupt(name) is Cause(f"{name}-corrupt")
+    assert title(name)
+    assert KINDS[name].how_to_have
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_each_has_canary_on_both_sides_in_its_pages(name: TableName) -> None:
+    made = table(name)
+    size_bytes = len(made.content_hex) // 2
+    assert made.name is name
+    assert made.guid == (KINDS[name].guid or guids.PRIVATE)
+    assert made.offset > 0
+    assert 0 < size_bytes < made.pages * 4096 - made.offset
+    assert made.memory is MemoryType.BOOT_SERVICES_DATA
+
+
+@pytest.mark.parametrize("name", [item for item in INSTALLED if KINDS[item].guid])
+def test_firmware_s_own_table_is_found_and_measured(name: TableName) -> None:
+    """What the builder made, under its GUID, at some address; what lies behind it is not the table's."""
+    data = bytes.fromhex(table(name).content_hex)
+
+    def read(address: int, size_bytes: int) -> bytes:
+        return (data + b"\xa5" * size_bytes)[address - 0x5000 :][:size_bytes]
+
+    listing = f"{guids.ACPI20} 0x1000\n{KINDS[name].guid.upper()} 0x5000\n"
+    assert KINDS[name].find(listing, read) == Range.sized(0x5000, len(data))
+    assert isinstance(KINDS[name].find(f"{guids.ACPI20} 0x1000\n", read), Defect)
+
+
+def test_options_reach_the_bytes() -> None:
+    assert rtprop.parse(bytes.fromhex(table("rtprop").content_hex)) == rtprop.RtProp(1, 8, ALL_SERVICES)
+    assert bytes.fromhex(table("rtprop", mask=0x70).content_hex)[4:] == b"\x70\0\0\0"
+    variables = mokvar.parse(bytes.fromhex(table("mokvar", entries=5, size=7).content_hex))
+    assert isinstance(variables, tuple)
+    assert [(item.name, len(item.data)) for item in variables] == [(f"Harness{number}", 7) for number in range(5)]
+    parsed = unaccepted.parse(bytes.fromhex(table("unaccepted", base=0x1000, size=2**22, unit=4096).content_hex))
+    assert parsed == unaccepted.Unaccepted(1, 4096, 0x1000, 128)
+    private = table("private", guid="11111111-2222-3333-4444-555555555555", size=77)
+    assert (private.guid, len(private.content_hex)) == ("11111111-2222-3333-4444-555555555555", 154)
+    assert isinstance(esrt.parse(bytes.fromhex(table("esrt", entries=4).content_hex)), esrt.Esrt)
+
+
+@pytest.mark.parametrize("name", ["mokvar", "private"])
+def test_bytes_are_of_one_run(name: str) -> None:
+    request = {name: {"at": 0x3A000000}}
+    made = plan(scenario(firmware={"tables": [request]}), prepared([kernel()] * 2))
+    content = KINDS[TableName(name)].content
+    assert content is not None
+    wanted = made.scenario.firmware.tables[0].request
+    assert content(wanted, NONCE).hex() == made.tables[0].content_hex
+    assert content(wanted, "11111111") != content(wanted, NONCE)
+
+
+def test_several_tables_at_once() -> None:
+    requests = [{name.value: {"below": 0x3A000000}} for name in INSTALLED]
+    made = plan(scenario(firmware={"tables": requests}), prepared([kernel()] * 2))
+    assert [item.name for item in made.tables] == INSTALLED
+    assert len({item.content_hex for item in made.tables}) == len(INSTALLED)
+
+
+def test_a_large_table_gets_its_pages() -> None:
+    assert table("mokvar", entries=1, size=300 * 1024).pages == 76
