@@ -75,7 +75,15 @@ class Exited:
     status: int
 
 
-Data = Frame | Event | Line | Match | Closed | Exited
+@dataclass(frozen=True)
+class HelperExited:
+    """A program that QEMU's machine needs has ended and is reaped. ``status`` as that of Exited."""
+
+    program: str
+    status: int
+
+
+Data = Frame | Event | Line | Match | Closed | Exited | HelperExited
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,8 @@ class Happening:
     t_s: float
     source: Source
     kind: str
-    """``frame``, ``event``, ``line``, ``match``, ``closed`` or ``qemu-exited``: the type of ``data``, in words."""
+    """The type of ``data`` in words: ``frame``, ``event``, ``line``, ``match``, ``closed``, ``qemu-exited`` or
+    ``helper-exited``."""
     data: Data
 
 
@@ -96,6 +105,7 @@ _KINDS: Mapping[type, str] = {
     Match: "match",
     Closed: "closed",
     Exited: "qemu-exited",
+    HelperExited: "helper-exited",
 }
 
 
@@ -233,8 +243,7 @@ class Feed:
                     return failed
                 if failed is not None:
                     ends = ends.sooner(failed.grace_s)
-                    # QEMU's end explains why its ports were closed.
-                    if pending is None or (pending.kind is EndKind.PORT_LOST and isinstance(happening.data, Exited)):
+                    if pending is None or (_by_qemus_end(pending) and isinstance(happening.data, Exited)):
                         pending = failed
             if not batch and ends.expired:
                 return pending or self._nothing_came(clock.now_s() - began_s)
@@ -275,9 +284,18 @@ class Feed:
         return died or Failure(EndKind.TIMEOUT, f"nothing decisive in {waited_s:.1f} s")
 
 
+def _by_qemus_end(failure: Failure) -> bool:
+    """QEMU's end explains why its ports were closed, and why its helpers ended."""
+    helper = failure.happening is not None and isinstance(failure.happening.data, HelperExited)
+    return failure.kind is EndKind.PORT_LOST or helper
+
+
+def ended_how(status: int) -> str:
+    """``by signal 9`` or ``with status 1``."""
+    return f"by signal {-status}" if status < 0 else f"with status {status}"
+
+
 def _died(happening: Happening) -> Failure | None:
     if not isinstance(happening.data, Exited):
         return None
-    status = happening.data.status
-    how = f"by signal {-status}" if status < 0 else f"with status {status}"
-    return Failure(EndKind.QEMU_DIED, f"QEMU ended {how}", happening, grace_s=LATE_S)
+    return Failure(EndKind.QEMU_DIED, f"QEMU ended {ended_how(happening.data.status)}", happening, grace_s=LATE_S)

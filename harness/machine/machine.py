@@ -1,4 +1,4 @@
-"""The virtual machine, composed: process, QMP, console, link, memory and the feed they push to."""
+"""The virtual machine, composed: process, TPM, QMP, console, link, memory and the feed they push to."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 
 from harness.errors import QemuError
 from harness.machine.console import Console
-from harness.machine.feed import Feed
+from harness.machine.feed import Feed, ended_how
 from harness.machine.link import Link
 from harness.machine.memory import Memory
 from harness.machine.process import Process
 from harness.machine.qmp import Qmp
+from harness.machine.tpm import CHARDEV, LOG, Tpm
 
 SOCKET_PATH_BYTES = 107
 """sun_path of a Unix socket has 108 bytes, the last one NUL (unix(7))."""
@@ -33,6 +34,7 @@ class Machine:
     console: Console
     link: Link
     memory: Memory
+    tpm: Tpm | None = None
     notes: tuple[str, ...] = ()
     """What could not be set up but does no harm."""
 
@@ -46,6 +48,7 @@ class Machine:
         *,
         nonce: str,
         patterns: Mapping[str, str] | None = None,
+        swtpm: Path | None = None,
         start_timeout_s: float = 20.0,
     ) -> Iterator[Machine]:
         """Start QEMU with ``argv`` and yield the running machine::
@@ -57,10 +60,12 @@ class Machine:
         Ports, debug console, QMP, QEMU's log and ``-S`` are added to ``argv``. QEMU starts stopped; it is continued
         when QMP is connected and all ports are drained, so a wait from cursor 0 of a new feed misses nothing. However
         the block is left, QEMU is gone and reaped, threads are joined and logs are closed. The feed's ``record`` may be
-        called up to then. Call this from a thread that lives as long as the block (see Process.start).
+        called up to then. With ``swtpm`` there is a TPM behind the chardev ``tpm``. Call this from a thread that lives
+        as long as the block (see Process.start).
 
         Raises:
-            QemuError: QEMU is missing, ends at once (its argv and stderr are in the error), or does not speak QMP.
+            QemuError: QEMU or swtpm is missing, ends at once (its argv and stderr are in the error), or QEMU does not
+                speak QMP.
             HostError: a file of the run directory cannot be written.
             InputError: a pattern is no regular expression.
             Interrupted: the user asked to stop while it started.
@@ -74,7 +79,9 @@ class Machine:
             stack.callback(link.port.close)
             qmp = Qmp(feed, directory / "qmp.jsonl")
             stack.callback(qmp.close)
+            tpm = stack.enter_context(Tpm.start(swtpm, directory, feed)) if swtpm else None
             ours = {"com1": console.port.theirs, "com2": link.port.theirs, "qmp": qmp.theirs}
+            ours |= {CHARDEV: tpm.theirs} if tpm else {}
             fds = {name: end.fileno() for name, end in ours.items()}
             people, notes = _people_socket(directory)
             full_argv = (*argv, "-S", "-D", str(directory / "qemu.log"), *_ports(fds, directory), *people)
@@ -88,13 +95,15 @@ class Machine:
                 qmp.connect(start_timeout_s)
                 qmp.execute("cont", timeout_s=start_timeout_s)
             except QemuError as error:
-                raise _start_failed(process, error) from error
-            yield cls(directory, feed, process, qmp, console, link, Memory(qmp, directory), notes)
+                raise _start_failed(process, tpm, error) from error
+            yield cls(directory, feed, process, qmp, console, link, Memory(qmp, directory), tpm, notes)
 
 
 def _ports(fds: Mapping[str, int], directory: Path) -> tuple[str, ...]:
-    """The arguments for console, link, QMP and OVMF's debug console (port 0x402)."""
+    """The arguments for console, link, QMP, the TPM's socket and OVMF's debug console (port 0x402)."""
+    tpm = ("-chardev", f"socket,id={CHARDEV},fd={fds[CHARDEV]}") if CHARDEV in fds else ()
     return (
+        *tpm,
         *("-chardev", f"socket,id=com1,fd={fds['com1']}", "-serial", "chardev:com1"),
         *("-chardev", f"socket,id=com2,fd={fds['com2']}", "-serial", "chardev:com2"),
         *("-chardev", f"socket,id=qmp,fd={fds['qmp']}", "-mon", "chardev=qmp,mode=control"),
@@ -116,18 +125,22 @@ def _escape(path: Path) -> str:
     return str(path).replace(",", ",,")
 
 
-def _start_failed(process: Process, error: QemuError) -> QemuError:
-    """The reason why QEMU did not start, from its own mouth if it ended."""
+def _start_failed(process: Process, tpm: Tpm | None, error: QemuError) -> QemuError:
+    """The reason why QEMU did not start, from its own mouth if it ended, or from that of swtpm."""
     status = process.wait(LAST_WORDS_S)
-    output = process.errors()
+    if tpm is not None and tpm.process.status:  # 0: it ended because QEMU did
+        return _ended(tpm.process, f"swtpm ended {ended_how(tpm.process.status)} while QEMU started", LOG)
     if status is None:
-        return QemuError(error.message, argv=process.argv, output=output, hint=error.hint)
-    how = f"by signal {-status}" if status < 0 else f"with status {status}"
-    said = output.splitlines()[-1] if output else "it said nothing"
+        return QemuError(error.message, argv=process.argv, output=process.errors(), hint=error.hint)
+    return _ended(process, f"QEMU ended {ended_how(status)} while it started", "qemu.stderr", status)
+
+
+def _ended(process: Process, how: str, log: str, status: int | None = None) -> QemuError:
+    output = process.errors()
     return QemuError(
-        f"QEMU ended {how} while it started: {said}",
+        f"{how}: {output.splitlines()[-1] if output else 'it said nothing'}",
         argv=process.argv,
         output=output,
-        hint="qemu.stderr in the run directory has all it said",
+        hint=f"{log} in the run directory has all it said",
         status=status,
     )

@@ -1,4 +1,4 @@
-"""The QEMU process: started once, watched, always reaped."""
+"""The QEMU process and its helpers: started once, watched, always reaped."""
 
 from __future__ import annotations
 
@@ -8,32 +8,58 @@ import signal
 import subprocess
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import QemuError
-from harness.machine.feed import Exited, Feed, Source
+from harness.machine.feed import Exited, Feed, HelperExited, Source
 from harness.machine.port import cannot_write
 
 ERRORS_BYTES = 8192
 
 
-class Process:
-    """A running QEMU; made by ``start``."""
+@dataclass(frozen=True)
+class Role:
+    """What a process is for: QEMU itself, or a ``helper`` that its machine cannot do without."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], argv: Sequence[str], stderr: Path, feed: Feed) -> None:
+    name: str
+    package: str
+    """The Debian package that has it."""
+    helper: bool = True
+
+
+QEMU = Role("QEMU", "qemu-system-x86", helper=False)
+
+
+class Process:
+    """A running QEMU, or a helper of it; made by ``start``."""
+
+    def __init__(
+        self, popen: subprocess.Popen[bytes], argv: Sequence[str], stderr: Path, feed: Feed, role: Role = QEMU
+    ) -> None:
         self.argv = tuple(argv)
         self.pid = popen.pid
         self._popen = popen
         self._stderr = stderr
         self._feed = feed
+        self._role = role
         self._reaping = threading.Lock()
         self._ended = threading.Event()
         self._status: int | None = None
-        self._waiter = threading.Thread(target=self._wait, name="qemu-waiter", daemon=True)
+        self._waiter = threading.Thread(target=self._wait, name=f"{role.name}-waiter".lower(), daemon=True)
         self._waiter.start()
 
     @classmethod
-    def start(cls, argv: Sequence[str], stderr: Path, feed: Feed, pass_fds: Sequence[int]) -> Process:
+    def start(
+        cls,
+        argv: Sequence[str],
+        stderr: Path,
+        feed: Feed,
+        pass_fds: Sequence[int],
+        *,
+        role: Role = QEMU,
+        cwd: Path | None = None,
+    ) -> Process:
         """Start ``argv`` in a session of its own, its stderr going to the file ``stderr``.
 
         It is killed when the *thread* that calls this ends (prctl(2), PR_SET_PDEATHSIG), so that no QEMU outlives a
@@ -44,7 +70,7 @@ class Process:
             QemuError: QEMU is missing, not executable, or cannot be started.
             HostError: ``stderr`` cannot be written.
         """
-        program = _find(argv)
+        program = _find(argv, role)
         setpriv = shutil.which("setpriv")
         prefix = (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
         try:
@@ -59,11 +85,12 @@ class Process:
                     stdout=output,
                     stderr=output,
                     pass_fds=pass_fds,
+                    cwd=cwd,
                     start_new_session=True,
                 )
             except OSError as error:
                 raise QemuError(f"{program} cannot be started: {error.strerror or error}", argv=argv) from error
-        return cls(popen, argv, stderr, feed)
+        return cls(popen, argv, stderr, feed, role)
 
     @property
     def status(self) -> int | None:
@@ -104,16 +131,18 @@ class Process:
         with self._reaping:
             status = self._status = self._popen.wait()
         self._ended.set()
-        self._feed.push(Source.PROCESS, Exited(status))
+        self._feed.push(Source.PROCESS, HelperExited(self._role.name, status) if self._role.helper else Exited(status))
 
 
-def _find(argv: Sequence[str]) -> str:
+def _find(argv: Sequence[str], role: Role) -> str:
     """The full path of ``argv[0]``."""
     program = shutil.which(argv[0])
     if program is not None:
         return program
     if Path(argv[0]).is_file():
-        raise QemuError(f"{argv[0]} is not executable", argv=argv, hint=f"chmod +x {argv[0]}, or name another QEMU")
+        raise QemuError(
+            f"{argv[0]} is not executable", argv=argv, hint=f"chmod +x {argv[0]}, or name another {role.name}"
+        )
     raise QemuError(
-        f"{argv[0]} was not found", argv=argv, hint="install it (Debian: apt install qemu-system-x86), or correct PATH"
+        f"{argv[0]} was not found", argv=argv, hint=f"install it (Debian: apt install {role.package}), or correct PATH"
     )

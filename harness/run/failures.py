@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from harness.machine.feed import Closed, Event, Failure, Happening, Line, Match, Source
+from harness.machine.feed import Closed, Event, Failure, Happening, HelperExited, Line, Match, Source, ended_how
 from harness.machine.frame import Frame
 from harness.model.record import EndKind, Phase
 from harness.run.phases import PANIC, State
@@ -20,7 +20,7 @@ _PANIC_GRACE_S = 1.5
 _PVPANIC_GRACE_S = 0.05
 # A STOP that nobody asked for follows the event that explains it; without one QEMU itself failed.
 _STOP_GRACE_S = 0.5
-# Ports are closed just before QEMU is gone.
+# Ports are closed, and helpers end, just before QEMU is gone.
 _PORT_GRACE_S = 0.5
 
 _PANIC_ENDS = "---[ end Kernel panic - not syncing"
@@ -54,9 +54,18 @@ def failure(before: State, after: State, happening: Happening) -> Failure | None
             return _line(before, after, text, happening)
         case Event() as event:
             return _event(after, event, happening)
+    return _lost(happening)
+
+
+def _lost(happening: Happening) -> Failure | None:
+    """Something of the machine has ended, unless QEMU's own end follows."""
+    match happening.data:
         case Closed() if happening.source in (Source.LINK, Source.CONSOLE):
             detail = f"the {happening.source} was closed while QEMU lived"
             return Failure(EndKind.PORT_LOST, detail, happening, grace_s=_PORT_GRACE_S)
+        case HelperExited(program=program, status=status):
+            detail = f"{program} ended {ended_how(status)} while QEMU lived"
+            return Failure(EndKind.HOST, detail, happening, grace_s=_PORT_GRACE_S)
     return None
 
 

@@ -12,7 +12,7 @@ import pytest
 from harness import clock
 from harness.clock import Deadline
 from harness.errors import HostError, Interrupted
-from harness.machine.feed import LATE_S, Event, Exited, Failure, Feed, Happening, Line, Match, Source
+from harness.machine.feed import LATE_S, Event, Exited, Failure, Feed, Happening, HelperExited, Line, Match, Source
 from harness.model.record import EndKind
 
 from .conftest import lost, no_failure, of_kind, on_match, won
@@ -145,6 +145,27 @@ def test_the_end_of_qemu_can_be_a_success() -> None:
     feed = Feed()
     feed.push(Source.PROCESS, Exited(0))
     assert won(feed.wait(of_kind("qemu-exited"), no_failure, Deadline.after(1), since=0)).value.data == Exited(0)
+
+
+@pytest.mark.parametrize("helper_first", [True, False])
+def test_the_end_of_qemu_explains_that_of_its_helper(helper_first: bool) -> None:
+    feed = Feed()
+    ends: list[Exited | HelperExited] = [HelperExited("swtpm", 0), Exited(-9)]
+    for end in ends if helper_first else reversed(ends):
+        feed.push(Source.PROCESS, end)
+
+    def helper(happening: Happening) -> Failure | None:
+        lost = isinstance(happening.data, HelperExited)
+        return Failure(EndKind.HOST, "swtpm ended", happening, grace_s=0.5) if lost else None
+
+    assert lost(feed.wait(of_kind("up"), helper, Deadline.after(10), since=0)).kind is EndKind.QEMU_DIED
+
+
+def test_the_end_of_a_helper_alone() -> None:
+    feed = Feed()
+    feed.push(Source.PROCESS, HelperExited("swtpm", -9))
+    with after(0.01, lambda: feed.push(Source.CONSOLE, line("more"))):
+        assert lost(feed.wait(of_kind("up"), no_failure, Deadline.after(0.1), since=0)).kind is EndKind.TIMEOUT
 
 
 def test_a_failure_with_grace_gives_way_to_a_better_one() -> None:
