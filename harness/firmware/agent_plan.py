@@ -50,6 +50,11 @@ def fw_cfg_files(plan: Plan) -> tuple[FwCfgFile, ...]:
             FwCfgFile(f"{PREFIX}table{number}", content=bytes.fromhex(table.content_hex))
             for number, table in enumerate(plan.tables)
         ),
+        *(
+            FwCfgFile(f"{PREFIX}acpi{number}", content=bytes.fromhex(table.acpi.content_hex))
+            for number, table in enumerate(plan.tables)
+            if table.acpi is not None
+        ),
         *((FwCfgFile(f"{PREFIX}driver", path=plan.runtime.driver),) if plan.runtime is not None else ()),
         FwCfgFile(f"{PREFIX}kernel", path=first.kernel.image),
         FwCfgFile(f"{PREFIX}initrd", path=first.initrd),
@@ -68,8 +73,11 @@ def _table(table: TablePlan, number: int) -> str:
             hint=f"from 1 to {max(room_bytes, 0)} bytes fit there",
         )
     place = f"below=0x{table.below:x}" if table.at is None else f"at=0x{table.at:x}"
+    key = f"guid={table.guid}"
+    if table.acpi is not None:
+        key = f"acpi={PREFIX}acpi{number} pointer={table.acpi.pointer}"
     return (
-        f"table name={table.name} guid={table.guid} type={table.memory.number} pages={table.pages}"
+        f"table name={table.name} {key} type={table.memory.number} pages={table.pages}"
         f" offset=0x{table.offset:x} canary=0x{table.canary_seed:016x} {place} content={PREFIX}table{number}"
     )
 

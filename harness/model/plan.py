@@ -38,15 +38,27 @@ class FirmwareFiles(Value):
     """Whether it needs a machine with SMM and flash that only SMM may write (feature ``requires-smm``)."""
 
 
+class AcpiPlan(Value):
+    """An ACPI table that points to what the EFI agent has installed."""
+
+    content_hex: str
+    """The whole table, without the address and the checksum."""
+    pointer: int
+    """Offset of the address, 8 bytes."""
+
+
 class TablePlan(Value):
-    """One configuration table the EFI agent installs.
+    """One table the EFI agent installs.
 
     The agent allocates ``pages`` pages of ``memory``, fills them with canary words (see
-    ``harness.evidence.canary``), copies ``content`` to page offset ``offset`` and installs it under ``guid``.
+    ``harness.evidence.canary``), copies ``content`` to page offset ``offset`` and installs it as a configuration table
+    under ``guid``, or through the ACPI table ``acpi``.
     """
 
     name: TableName
     guid: str
+    """Empty where there is ``acpi``."""
+    acpi: AcpiPlan | None = None
     memory: MemoryType
     at: int | None = None
     below: int | None = None

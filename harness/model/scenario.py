@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from harness.model.base import Size, Value
 from harness.model.expectations import Expectation, FakeMemExact, SoftReservedExact
+from harness.model.names import TableName
 from harness.model.runtime_steps import KexecRefusedStep, RuntimeRequest, mistake
 from harness.model.steps import (
     BootOptions,
@@ -121,6 +122,14 @@ class Scenario(Value):
             raise ValueError("a crash is one crash_kernel, later one crash, then capture as the last step")
         if CrashKernelStep in kinds and KexecStep in kinds[kinds.index(CrashKernelStep) :]:
             raise ValueError("no kexec can come after crash_kernel: the crash starts that kernel next")
+        return self
+
+    @model_validator(mode="after")
+    def _one_bgrt(self) -> Scenario:
+        if self.machine.vga and any(table.name is TableName.BGRT for table in self.firmware.tables):
+            raise ValueError(
+                "with vga OVMF has a BGRT of its own, and a kernel takes the first: leave out vga, or the bgrt table"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The configuration tables that a scenario can have the EFI agent install: one class each, and their one placement."""
+"""The tables that a scenario can have the EFI agent install: one class each, and their one placement."""
 
 from __future__ import annotations
 
@@ -43,6 +43,13 @@ class EsrtRequest(Placement):
     """An EFI System Resource Table (UEFI spec 2.10, section 23.4) that the EFI agent installs, canaries round it."""
 
     entries: int = Field(default=3, ge=1, le=96, description="Number of ESRT entries (40 bytes each).")
+
+
+class BgrtRequest(Placement):
+    """A Boot Graphics Resource Table (ACPI spec 6.5, section 5.2.23). The placement is that of its image."""
+
+    width: int = Field(default=96, ge=1, le=1024, description="Width of the image in pixels, 3 bytes each.")
+    height: int = Field(default=96, ge=1, le=1024, description="Height of the image in pixels.")
 
 
 class RtPropRequest(Placement):
@@ -115,6 +122,12 @@ class EsrtTable(OneTable):
     esrt: EsrtRequest = Field(description="An EFI System Resource Table; the UEFI spec asks for boot-services-data.")
 
 
+class BgrtTable(OneTable):
+    bgrt: BgrtRequest = Field(
+        description="A boot logo, by an ACPI table BGRT. Not with machine: {vga: true}, where OVMF has one of its own."
+    )
+
+
 class RtPropTable(OneTable):
     rtprop: RtPropRequest = Field(description="RTPROP: the runtime services that firmware has. Linux reads it once.")
 
@@ -133,7 +146,7 @@ class PrivateTable(OneTable):
     private: PrivateRequest = Field(description="A table with a GUID that no kernel knows, and so nobody keeps.")
 
 
-_TABLES = (TableName.ESRT, TableName.RTPROP, TableName.MOKVAR, TableName.UNACCEPTED, TableName.PRIVATE)
+_TABLES = (TableName.ESRT, TableName.BGRT, TableName.RTPROP, TableName.MOKVAR, TableName.UNACCEPTED, TableName.PRIVATE)
 
 
 def _table_tag(table: Any) -> str | None:
@@ -145,6 +158,7 @@ def _table_tag(table: Any) -> str | None:
 
 TableRequest = Annotated[
     Annotated[EsrtTable, Tag("esrt")]
+    | Annotated[BgrtTable, Tag("bgrt")]
     | Annotated[RtPropTable, Tag("rtprop")]
     | Annotated[MokVarTable, Tag("mokvar")]
     | Annotated[UnacceptedTable, Tag("unaccepted")]

@@ -31,19 +31,25 @@ def locate(plan: Plan, frames: list[Frame], read: Reader) -> Iterator[Watch | st
     systab = next((frame for frame in frames if frame.kind == "systab"), None)
     listing = systab.body.decode("ascii", "replace") if systab else ""
     for name in plan.watch:
-        found = _installed(name, frames) or _own(name, listing, read)
+        found = _installed(name, frames, listing, read) or _own(name, listing, read)
         if isinstance(found, Watch) and found.pages.size_bytes > _MAX_BYTES:
             found = Defect(f"it claims {found.pages.size_bytes} bytes, more than a table can have")
         yield f"{name}: {found}" if isinstance(found, Defect) else found
 
 
-def _installed(name: TableName, frames: list[Frame]) -> Watch | None:
-    """A table that the agent says it has installed."""
+def _installed(name: TableName, frames: list[Frame], listing: str, read: Reader) -> Watch | Defect | None:
+    """A table that the agent says it has installed. Through ACPI, it must be the one that a kernel would find."""
     for frame in frames:
         if frame.kind == "table" and frame.fields.get("name") == name.value:
             fields = {key: int(frame.fields[key], 0) for key in ("address", "size", "pages_address", "pages")}
             pages = Range.sized(fields["pages_address"], fields["pages"] * PAGE_BYTES)
-            return Watch(name, pages, Range.sized(fields["address"], fields["size"]))
+            table = Range.sized(fields["address"], fields["size"])
+            found = KINDS[name].find(listing, read) if KINDS[name].acpi else table
+            if isinstance(found, Range) and found != table:
+                found = Defect(
+                    f"the agent has installed it at {table}, but the first one in firmware's tables is {found}"
+                )
+            return found if isinstance(found, Defect) else Watch(name, pages, table)
     return None
 
 

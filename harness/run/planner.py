@@ -23,6 +23,7 @@ from harness.model.names import TableName
 from harness.model.pagetables import EfiPages
 from harness.model.plan import (
     Accel,
+    AcpiPlan,
     Budgets,
     EpochPlan,
     FirmwareFiles,
@@ -213,6 +214,7 @@ def _table_plan(table: OneTable, nonce: str) -> TablePlan:
     return TablePlan(
         name=table.name,
         guid=request.guid if isinstance(request, PrivateRequest) else kind.guid,
+        acpi=AcpiPlan(content_hex=kind.acpi.content.hex(), pointer=kind.acpi.offset) if kind.acpi else None,
         memory=request.memory,
         at=request.at,
         below=request.below,

@@ -37,6 +37,16 @@ class Inside:
 
 
 @dataclass(frozen=True)
+class Pointer:
+    """The ACPI table by which a kernel finds what is no configuration table."""
+
+    content: bytes
+    """Without the address and the checksum."""
+    offset: int
+    """Where in it the address is."""
+
+
+@dataclass(frozen=True)
 class Kind:
     """All that is special about one table."""
 
@@ -49,6 +59,8 @@ class Kind:
     title: str = ""
     """What is watched, when that is not the table itself."""
     guid: str = ""
+    acpi: Pointer | None = None
+    """Set in the place of ``guid`` where an ACPI table points to the content."""
     content: Callable[[Any, str], bytes] | None = None
     """The bytes to install, from the request and the run's nonce; None when the agent cannot install one."""
     inside: Inside | None = None
@@ -149,8 +161,10 @@ KINDS: Mapping[TableName, Kind] = {
     TableName.BGRT: Kind(
         word="BGRT",
         title="BGRT image",
-        how_to_have="OVMF publishes a BGRT when there is a graphics device: machine: {vga: true}.",
+        how_to_have="OVMF publishes a BGRT when there is a graphics device: machine: {vga: true}. " + _install("bgrt"),
+        acpi=Pointer(bgrt.build(), bgrt.POINTER_OFFSET),
         find=_bgrt_image,
+        content=lambda request, nonce: bgrt.make_image(request.width, request.height, nonce),
         inside=Inside(("bgrt", "acpi-bgrt"), _bgrt_inside),
         capability=Capability.BGRT,
     ),

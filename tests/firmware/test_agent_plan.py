@@ -10,7 +10,7 @@ from harness.model import guids
 from harness.model.expectations import NoCrash
 from harness.model.kernel import KernelImage
 from harness.model.names import MemoryType, TableName
-from harness.model.plan import Accel, Budgets, EpochPlan, FirmwareFiles, Plan, TablePlan
+from harness.model.plan import Accel, AcpiPlan, Budgets, EpochPlan, FirmwareFiles, Plan, TablePlan
 from harness.model.runtime import Fault, FirmwareArch, MemattrChoice, RuntimePlan, Service
 from harness.model.scenario import Scenario
 from harness.model.steps import BootOptions, BootStep
@@ -87,6 +87,18 @@ def test_golden_plan() -> None:
         " canary=0x0000000000000005 at=0x20000000 content=opt/harness/table1\n"
         "boot kernel=opt/harness/kernel initrd=opt/harness/initrd cmdline=opt/harness/cmdline\n"
     )
+
+
+def test_golden_plan_of_an_acpi_table() -> None:
+    acpi = AcpiPlan(content_hex="b6" * 56, pointer=40)
+    made = make_plan(ESRT, ESRT.model_copy(update={"name": TableName.BGRT, "guid": "", "acpi": acpi}))
+    assert agent_plan(made).splitlines()[3] == (
+        "table name=bgrt acpi=opt/harness/acpi1 pointer=40 type=4 pages=1 offset=0x100"
+        " canary=0x0123456789abcdef below=0x3c000000 content=opt/harness/table1"
+    )
+    files = [file.name.rpartition("/")[2] for file in fw_cfg_files(made)]
+    assert files == ["plan", "table0", "table1", "acpi1", "kernel", "initrd", "cmdline"]
+    assert fw_cfg_files(made)[3].content == b"\xb6" * 56
 
 
 def test_golden_plan_without_tables() -> None:

@@ -107,6 +107,32 @@ def test_bgrt() -> None:
     assert watch.table == watch.pages == Range.sized(0x3000, 1000)
 
 
+def _installed_at(address: int) -> Frame:
+    pages = {"pages_address": "0x3000", "pages": "1"}
+    return Frame(NONCE, 1, "table", {"name": "bgrt", "acpi": "BGRT", "address": hex(address), "size": "1000", **pages})
+
+
+def test_bgrt_of_the_agent_is_the_one_that_a_kernel_would_find() -> None:
+    memory = _with_acpi(b"BM" + struct.pack("<I", 1000), image_address=0x3100)
+    watch = _only(locate(_plan("bgrt"), [_systab({guids.ACPI20: 0x1000}), _installed_at(0x3100)], memory.read))
+    assert watch == Watch(TableName.BGRT, Range(0x3000, 0x4000), Range.sized(0x3100, 1000))
+
+
+def test_bgrt_of_the_agent_behind_one_of_the_firmware() -> None:
+    memory = _with_acpi(b"BM" + struct.pack("<I", 1000), image_address=0x5000)
+    frames = [_systab({guids.ACPI20: 0x1000}), _installed_at(0x3100)]
+    (found,) = locate(_plan("bgrt"), frames, memory.read)
+    assert found == (
+        "bgrt: the agent has installed it at 0x3100-0x34e7, but the first one in firmware's tables is 0x5000-0x53e7"
+    )
+
+
+def test_bgrt_of_the_agent_that_no_acpi_table_points_to() -> None:
+    (found,) = locate(_plan("bgrt"), [_systab({guids.ACPI20: 0x1000}), _installed_at(0x3100)], Memory().read)
+    assert isinstance(found, str)
+    assert found.startswith("bgrt: no valid RSDP at 0x1000")
+
+
 def test_memattr() -> None:
     memory = Memory({0x7000: struct.pack("<IIII", 1, 3, 48, 0)})
     watch = _only(locate(_plan("memattr"), [_systab({guids.MEMATTR: 0x7000})], memory.read))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.evidence import esrt, mokvar, rtprop, unaccepted
+from harness.evidence import bgrt, esrt, mokvar, rtprop, unaccepted
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
 from harness.model import guids
@@ -18,7 +18,14 @@ from harness.run.tables import KINDS, corrupt, title
 
 from .synthetic import NONCE, kernel, plan, prepared, scenario
 
-INSTALLED = [TableName.ESRT, TableName.RTPROP, TableName.MOKVAR, TableName.UNACCEPTED, TableName.PRIVATE]
+INSTALLED = [
+    TableName.ESRT,
+    TableName.BGRT,
+    TableName.RTPROP,
+    TableName.MOKVAR,
+    TableName.UNACCEPTED,
+    TableName.PRIVATE,
+]
 
 
 def table(name: str, **options: Any) -> TablePlan:
@@ -43,7 +50,7 @@ def test_each_has_canary_on_both_sides_in_its_pages(name: TableName) -> None:
     made = table(name)
     size_bytes = len(made.content_hex) // 2
     assert made.name is name
-    assert made.guid == (KINDS[name].guid or guids.PRIVATE)
+    assert made.guid == ("" if made.acpi else KINDS[name].guid or guids.PRIVATE)
     assert made.offset > 0
     assert 0 < size_bytes < made.pages * 4096 - made.offset
     assert made.memory is MemoryType.BOOT_SERVICES_DATA
@@ -72,10 +79,12 @@ def test_options_reach_the_bytes() -> None:
     assert parsed == unaccepted.Unaccepted(1, 4096, 0x1000, 128)
     private = table("private", guid="11111111-2222-3333-4444-555555555555", size=77)
     assert (private.guid, len(private.content_hex)) == ("11111111-2222-3333-4444-555555555555", 154)
+    image = bytes.fromhex(table("bgrt", width=10, height=20).content_hex)
+    assert image == bgrt.make_image(10, 20, NONCE)
     assert isinstance(esrt.parse(bytes.fromhex(table("esrt", entries=4).content_hex)), esrt.Esrt)
 
 
-@pytest.mark.parametrize("name", ["mokvar", "private"])
+@pytest.mark.parametrize("name", ["bgrt", "mokvar", "private"])
 def test_bytes_are_of_one_run(name: str) -> None:
     request = {name: {"at": 0x3A000000}}
     made = plan(scenario(firmware={"tables": [request]}), prepared([kernel()] * 2))
@@ -91,6 +100,13 @@ def test_several_tables_at_once() -> None:
     made = plan(scenario(firmware={"tables": requests}), prepared([kernel()] * 2))
     assert [item.name for item in made.tables] == INSTALLED
     assert len({item.content_hex for item in made.tables}) == len(INSTALLED)
+
+
+def test_a_bgrt_comes_with_its_acpi_table() -> None:
+    made = table("bgrt")
+    assert made.acpi is not None
+    assert bytes.fromhex(made.acpi.content_hex) == bgrt.build()
+    assert (made.acpi.pointer, table("esrt").acpi) == (bgrt.POINTER_OFFSET, None)
 
 
 def test_a_large_table_gets_its_pages() -> None:

@@ -83,7 +83,9 @@ def _not_handed_off(observations: Observations) -> Check | None:
 def _table_wrong(observations: Observations, plan: TablePlan, baseline: Baseline | None) -> tuple[Cause | None, str]:
     """What is wrong with an installed table at the hand-off; no cause when nothing is."""
     if baseline is None:
-        return Cause.MISSING_REPORT, "it was never read back from outside"
+        notes = [note.text for note in observations.record.notes if note.text.startswith(f"{plan.name}:")]
+        why = f" ({notes[0].partition(':')[2].strip()})" if notes else ""
+        return Cause.MISSING_REPORT, f"it was never read back from outside{why}"
     if observations.config_tables is None:
         return Cause.MISSING_REPORT, "the EFI agent did not report the system table, so nothing shows that it is in it"
     if not observations.efi_map:
@@ -93,11 +95,7 @@ def _table_wrong(observations: Observations, plan: TablePlan, baseline: Baseline
 
 
 def _misplaced(observations: Observations, plan: TablePlan, baseline: Baseline) -> Iterator[str]:
-    address = (observations.config_tables or {}).get(plan.guid)
-    if address is None:
-        yield f"the system table does not list its GUID {plan.guid}"
-    elif address != baseline.table.start:
-        yield f"the system table has it at {address:#x}, but {baseline.table.start:#x} was sampled"
+    yield from _unlisted(observations, plan, baseline)
     if plan.at is not None and baseline.pages.start != plan.at:
         yield f"its pages are {baseline.pages}, not at {plan.at:#x}"
     if plan.below is not None and baseline.pages.end > plan.below:
@@ -116,6 +114,21 @@ def _misplaced(observations: Observations, plan: TablePlan, baseline: Baseline) 
             f"the EFI memory map gives its pages {baseline.pages} as {names or 'nothing'}, "
             f"planned was {efimap.TYPE_NAMES[plan.memory.number]}"
         )
+
+
+def _unlisted(observations: Observations, plan: TablePlan, baseline: Baseline) -> Iterator[str]:
+    """Can a kernel find it? That an ACPI table points to it was seen from outside when it was sampled."""
+    if plan.acpi is not None:
+        frame = observations.record.frame("table", 0, name=plan.name.value)
+        signature = bytes.fromhex(plan.acpi.content_hex)[:4].decode("ascii")
+        if frame is None or frame.fields.get("acpi") != signature:
+            yield f"the EFI agent did not report that it has installed an ACPI table {signature}"
+        return
+    address = (observations.config_tables or {}).get(plan.guid)
+    if address is None:
+        yield f"the system table does not list its GUID {plan.guid}"
+    elif address != baseline.table.start:
+        yield f"the system table has it at {address:#x}, but {baseline.table.start:#x} was sampled"
 
 
 def _unknown_parameters(observations: Observations) -> Iterator[Evidence]:
