@@ -32,7 +32,9 @@ class AgentVm:
         incoming: Path | None = None,
         memory: str = "1G",
         arch: FirmwareArch = FirmwareArch.X64,
+        esp: Path | None = None,
     ) -> None:
+        """``esp``: a directory that the machine has as a disk with a FAT file system."""
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.console = b""
@@ -68,6 +70,9 @@ class AgentVm:
         # fmt: on
         if firmware.smm:
             argv += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
+        if esp is not None:
+            argv += ["-blockdev", f"driver=vvfat,node-name=esp,dir={esp},read-only=on"]
+            argv += ["-device", "virtio-blk-pci,drive=esp"]
         for name, content in files.items():
             (directory / name).write_bytes(content)
             argv += ["-fw_cfg", f"name=opt/harness/{name},file={directory / name}"]

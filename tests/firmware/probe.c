@@ -53,6 +53,7 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 			text_char(&text, (char)((CHAR16 *)loaded->LoadOptions)[i]);
 	print(&text);
 	print_number("image=", address_of(loaded->ImageBase));
+	print_number("device=", loaded->DeviceHandle != 0);
 
 	if (EFI_FAILED(services->LocateDevicePath(&load_file2, &rest, &handle))) {
 		print_number("no-initrd=", 0);

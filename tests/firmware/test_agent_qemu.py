@@ -243,6 +243,8 @@ BAD_PLANS = {
     ),
     "kernel missing": (plan(TABLE, BOOT.replace("/kernel", "/kernle")), NOT_FOUND, "missing: opt/harness/kernle"),
     "prefix of a name": (plan(BOOT.replace("/kernel", "/kerne")), NOT_FOUND, "missing: opt/harness/kerne$"),
+    "kernel and file": (plan(f"{BOOT} file=\\x.efi"), INVALID, "plan line 3: boot needs either kernel= or file="),
+    "neither kernel nor file": (plan("boot"), INVALID, "plan line 3: boot needs either kernel= or file="),
     "initrd missing": (plan(BOOT.replace("/initrd", "/nothing")), NOT_FOUND, "missing: opt/harness/nothing"),
     "too many tables": (plan(*[TABLE] * 17, BOOT), INVALID, "plan line 19: too many tables"),
     "control character": (plan(f"{TABLE}\r", BOOT), NOT_FOUND, r"missing: opt/harness/table0\?"),
@@ -321,3 +323,28 @@ def test_noise_on_the_link_is_no_answer(again, files: dict[str, bytes]) -> None:
     vm.wait("ready")
     assert not [frame for frame in vm.frames if frame.kind == "go"]
     assert vm.go().kind == "handoff"
+
+
+def test_a_file_is_started_by_its_device_path(
+    agent: Path, probe: bytes, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    esp = tmp_path / "esp"
+    (esp / "efi").mkdir(parents=True)
+    (esp / "efi" / "loader.efi").write_bytes(probe)
+    boot = "boot file=\\efi\\loader.efi cmdline=opt/harness/cmdline"
+    with AgentVm(agent, tmp_path / "vm", {**files, "plan": text(*plan(TABLE, boot))}, esp=esp) as vm:
+        assert vm.go().kind == "handoff"
+        vm.wait("start", sending=b"S")
+        vm.wait_console(b"no-initrd=")
+        assert b"cmdline=" + files["cmdline"] in vm.console
+        assert b"device=0x1" in vm.console
+
+
+@pytest.mark.parametrize("has_disk", [True, False])
+def test_a_file_that_is_not_there(agent: Path, files: dict[str, bytes], tmp_path: Path, has_disk: bool) -> None:
+    (tmp_path / "esp").mkdir()
+    esp = tmp_path / "esp" if has_disk else None
+    with AgentVm(agent, tmp_path / "vm", {**files, "plan": text(*plan("boot file=\\nothing.efi"))}, esp=esp) as vm:
+        error = the_error(vm)
+    assert error["what"] == "LoadImage of the file \\nothing.efi"
+    assert int(error["status"], 16) == NOT_FOUND

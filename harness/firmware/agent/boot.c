@@ -2,6 +2,7 @@
 #include "boot.h"
 
 #include "agent.h"
+#include "esp.h"
 #include "frame.h"
 #include "image.h"
 
@@ -88,7 +89,8 @@ static void offer_initrd(struct fw_cfg_file file)
 
 void boot_prepare(const struct plan *plan)
 {
-	boot.image = image_load(plan->kernel, "the kernel", &boot.loaded);
+	boot.image = plan->file.length ? esp_load(plan->file, &boot.loaded) :
+					 image_load(plan->kernel, "the kernel", &boot.loaded);
 	set_cmdline(plan->cmdline);
 	offer_initrd(plan->initrd);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The kernel: its image, its command line and its initrd. */
+/* The kernel, or a boot loader on a file system: its image, its command line and its initrd. */
 #ifndef HARNESS_AGENT_BOOT_H
 #define HARNESS_AGENT_BOOT_H
 

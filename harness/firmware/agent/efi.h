@@ -98,6 +98,8 @@ enum {
 	EfiConventionalMemory = 7,
 };
 
+enum { AllHandles, ByRegisterNotify, ByProtocol }; /* EFI_LOCATE_SEARCH_TYPE, 7.3.7 */
+
 #define EFI_MEMORY_XP (1ULL << 14)
 #define EFI_MEMORY_RO (1ULL << 17)
 
@@ -154,13 +156,15 @@ typedef struct { /* 4.4 */
 	void *GetNextMonotonicCount;
 	EFI_STATUS(EFIAPI *Stall)(UINTN Microseconds);
 	EFI_STATUS(EFIAPI *SetWatchdogTimer)(UINTN Timeout, UINT64 WatchdogCode, UINTN DataSize, CHAR16 *WatchdogData);
-	void *ConnectController;
+	EFI_STATUS(EFIAPI *ConnectController)(EFI_HANDLE ControllerHandle, EFI_HANDLE *DriverImageHandle,
+					      EFI_DEVICE_PATH_PROTOCOL *RemainingDevicePath, BOOLEAN Recursive);
 	void *DisconnectController;
 	void *OpenProtocol;
 	void *CloseProtocol;
 	void *OpenProtocolInformation;
 	void *ProtocolsPerHandle;
-	void *LocateHandleBuffer;
+	EFI_STATUS(EFIAPI *LocateHandleBuffer)(UINT32 SearchType, const EFI_GUID *Protocol, void *SearchKey,
+					       UINTN *NoHandles, EFI_HANDLE **Buffer);
 	EFI_STATUS(EFIAPI *LocateProtocol)(const EFI_GUID *Protocol, void *Registration, void **Interface);
 	EFI_STATUS(EFIAPI *InstallMultipleProtocolInterfaces)(EFI_HANDLE *Handle, ...);
 	void *UninstallMultipleProtocolInterfaces;
@@ -294,6 +298,8 @@ typedef struct {
 	{ 0x09576e91, 0x6d3f, 0x11d2, { 0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b } }
 #define EFI_LOAD_FILE2_PROTOCOL_GUID                                                                                   \
 	{ 0x4006c0c1, 0xfcb3, 0x403e, { 0x99, 0x6d, 0x4a, 0x6c, 0x87, 0x24, 0xe0, 0x6d } }
+#define EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID                                                                           \
+	{ 0x964e5b22, 0x6459, 0x11d2, { 0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b } }
 #define EFI_RT_PROPERTIES_TABLE_GUID                                                                                   \
 	{ 0xeb66918a, 0x7eef, 0x402a, { 0x84, 0x2e, 0x93, 0x1d, 0x21, 0xc3, 0x8a, 0xe9 } }
 #define EFI_MEMORY_ATTRIBUTES_TABLE_GUID                                                                               \
@@ -307,6 +313,7 @@ typedef struct {
 #define HW_MEMMAP_DP 0x03
 #define MEDIA_DEVICE_PATH 0x04
 #define MEDIA_VENDOR_DP 0x03
+#define MEDIA_FILEPATH_DP 0x04
 #define END_DEVICE_PATH 0x7f
 #define END_ENTIRE_DEVICE_PATH 0xff
 

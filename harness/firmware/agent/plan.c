@@ -79,16 +79,20 @@ static struct fw_cfg_file optional_file(struct span name)
 
 static void boot_statement(struct statement *statement, struct plan *plan)
 {
-	struct span kernel, initrd, cmdline;
+	struct span kernel, file, initrd, cmdline;
 
 	if (plan->has_boot)
 		refuse(statement->line, "a second boot statement", (struct span){ 0 });
 	plan->has_boot = 1;
-	kernel = need(statement, "kernel");
+	kernel = take(statement, "kernel");
+	file = take(statement, "file");
+	if (!kernel.length == !file.length)
+		refuse(statement->line, "boot needs either kernel= or file=", (struct span){ 0 });
 	initrd = take(statement, "initrd");
 	cmdline = take(statement, "cmdline");
 	all_used(statement);
-	plan->kernel = fw_cfg_find(kernel);
+	plan->kernel = optional_file(kernel);
+	plan->file = file;
 	plan->initrd = optional_file(initrd);
 	plan->cmdline = optional_file(cmdline);
 }

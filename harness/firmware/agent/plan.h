@@ -39,7 +39,8 @@ struct plan {
 	UINTN table_count;
 	BOOLEAN has_nonce;
 	BOOLEAN has_boot;
-	struct fw_cfg_file kernel;
+	struct fw_cfg_file kernel; /* size 0: `file` instead */
+	struct span file; /* the path of a boot loader on a file system */
 	struct fw_cfg_file initrd; /* size 0: none */
 	struct fw_cfg_file cmdline; /* size 0: empty */
 };
