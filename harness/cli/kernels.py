@@ -16,6 +16,7 @@ from harness.cli import setting
 from harness.cli.exits import Exit
 from harness.errors import InputError, Interrupted
 from harness.kernel import built
+from harness.kernel.hypervisors import resolve_hypervisor
 from harness.kernel.listing import Listed, listing
 from harness.kernel.registry import Registry, resolve
 from harness.load.scenarios import find_files, load_files
@@ -63,11 +64,15 @@ def fetch(options: argparse.Namespace) -> Exit:
         raise InputError("nothing to fetch was named", hint="name kernels of `harness kernels list`, --needed or --all")
     names = list(options.names)
     if options.all:
-        names += registry.names
+        names += (*registry.names, *registry.hypervisors)
     if options.needed:
         names += _needed(options, registry)
     for name in dict.fromkeys(names):
         recipe = registry.recipe(name)
+        if name in registry.hypervisors:
+            xen = resolve_hypervisor(name, registry, cache, refresh=options.refresh, progress=_say)
+            print(f"{name}: {xen.packages[0].version}", flush=True)
+            continue
         if recipe is not None:
             source = built.source(recipe, cache, refresh=options.refresh, progress=_say)
             print(f"{name}: source {source.title}; harness kernels build {name} builds it", flush=True)
@@ -155,7 +160,13 @@ def _line(row: Listed) -> str:
     )
 
 
-_ABSENT = {"debian": "not fetched", "file": "a file here", "source": "not built", "twin": "not built"}
+_ABSENT = {
+    "debian": "not fetched",
+    "hypervisor": "not fetched",
+    "file": "a file here",
+    "source": "not built",
+    "twin": "not built",
+}
 
 
 def _say(message: str) -> None:

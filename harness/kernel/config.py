@@ -29,10 +29,13 @@ _NEEDS: Mapping[Capability, tuple[str, ...]] = {
     # A module would do for the kernel, but not for the guest's initramfs, which brings none but the harness's own.
     Capability.LKDTM: ("LKDTM",),
     Capability.SOFTLOCKUP_DETECTOR: ("SOFTLOCKUP_DETECTOR",),
+    # A PV dom0; its console is hvc0.
+    Capability.XEN_DOM0: ("XEN_DOM0", "XEN_PV", "HVC_XEN"),
 }
 _BUILT = "no distribution sets it; use tiny-6.1 or tiny-5.10, which the harness builds"
 _WAY_OUT: Mapping[Capability, str] = {
     Capability.EFI_FAKE_MEMMAP: _BUILT,
+    Capability.XEN_DOM0: "use Debian's general flavour, such as debian-6.12, not the cloud one",
     Capability.LKDTM: "use a tiny kernel, which the harness builds, or another trigger of the crash",
 }
 """What to use instead, where the harness has something."""

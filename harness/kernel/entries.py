@@ -102,12 +102,26 @@ class TwinEntry(Value):
     fragments: tuple[Part, ...] = Field(default=(), description="Added after those of the other entry.")
 
 
-Entry = DebianEntry | FileEntry | SourceEntry | TwinEntry
+class HypervisorEntry(Value):
+    """A Xen of Debian, which a scenario can put under its kernel."""
+
+    kind: Literal["hypervisor"]
+    name: Name
+    description: str = Field(min_length=10, description="One line for lists.")
+    package: str = Field(
+        pattern=r"^xen-hypervisor-\d+\.\d+-amd64$", description="Debian's package, with xen-VERSION-amd64.efi in it."
+    )
+    suites: Suites = Field(description="Where to look. The newest of all is taken; of equals, that of the first suite.")
+    pin: str | None = Field(default=None, min_length=3, description="An exact package version instead of the newest.")
+
+
+Entry = DebianEntry | FileEntry | SourceEntry | TwinEntry | HypervisorEntry
 _KINDS: dict[str, type[Value]] = {
     "debian": DebianEntry,
     "file": FileEntry,
     "source": SourceEntry,
     "twin": TwinEntry,
+    "hypervisor": HypervisorEntry,
 }
 _ADAPTER: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
 
@@ -179,7 +193,7 @@ def _mistake(document: Document, details: ErrorDetails) -> Mistake:
     if kind == "union_tag_not_found":
         return document.mistake((), f"lacks the key 'kind'; give one of {', '.join(_KINDS)}")
     if kind == "union_tag_invalid":
-        return document.mistake(("kind",), f"is {context['tag']!r}; a kernel is of kind {', '.join(_KINDS)}")
+        return document.mistake(("kind",), f"is {context['tag']!r}; an entry is {', '.join(_KINDS)}")
     if kind == "extra_forbidden":
         known = _keys(_KINDS[str(details["loc"][0])], path[:-1])
         return document.mistake(path, f"is not a key here; the keys are {', '.join(known)}", at_key=True)

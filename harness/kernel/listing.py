@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from harness.cache import Cache
-from harness.errors import InputError
+from harness.errors import HostError, InputError
 from harness.kernel import built, fetch
-from harness.kernel.entries import DebianEntry, Entry, TwinEntry
+from harness.kernel.entries import DebianEntry, Entry, HypervisorEntry, TwinEntry
+from harness.kernel.hypervisors import resolve_hypervisor
 from harness.kernel.registry import Registry, fetched
 from harness.model.base import Value
 from harness.model.kernel import Capability, Decision
@@ -42,13 +43,15 @@ class Listed(Value):
 
 def listing(registry: Registry, cache: Cache) -> list[Listed]:
     """All entries in the registry's order; uses no network."""
-    return [_listed(registry, name, cache) for name in registry.names]
+    return [_listed(registry, name, cache) for name in (*registry.names, *registry.hypervisors)]
 
 
 def _listed(registry: Registry, name: str, cache: Cache) -> Listed:
     entry = registry.entry(name)
     if entry.kind in {"source", "twin"}:
         return _built(registry, entry, cache)
+    if isinstance(entry, HypervisorEntry):
+        return _hypervisor(registry, entry, cache)
     if not isinstance(entry, DebianEntry):
         return Listed(name=name, kind=entry.kind, description=entry.description)
     plain = Listed(
@@ -75,6 +78,24 @@ def _listed(registry: Registry, name: str, cache: Cache) -> Listed:
             "image_sha256": image.sha256,
             "outdated": record.wanted != fetch.wanted(entry),
             "capabilities": image.capabilities,
+        }
+    )
+
+
+def _hypervisor(registry: Registry, entry: HypervisorEntry, cache: Cache) -> Listed:
+    plain = Listed(name=entry.name, kind=entry.kind, description=entry.description, suites=entry.suites)
+    try:
+        image = resolve_hypervisor(entry.name, registry, cache, offline=True)
+    except HostError:
+        return plain
+    return plain.model_copy(
+        update={
+            "fetched": True,
+            "suite": image.packages[0].suite,
+            "version": image.packages[0].version,
+            "release": image.packages[0].version,
+            "image_bytes": image.size_bytes,
+            "image_sha256": image.sha256,
         }
     )
 

@@ -13,7 +13,7 @@ from harness.cache import Cache, sha256_of
 from harness.errors import HostError, InputError
 from harness.kernel import built, deb, entries, fetch, images
 from harness.kernel.apt import Machine
-from harness.kernel.entries import DebianEntry, Entry, FileEntry, SourceEntry, TwinEntry
+from harness.kernel.entries import DebianEntry, Entry, FileEntry, HypervisorEntry, SourceEntry, TwinEntry
 from harness.kernel.recipe import Recipe, read_recipe
 from harness.model.kernel import KernelImage
 
@@ -41,8 +41,17 @@ class Registry:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names, by series and flavour."""
-        return tuple(sorted(self._entries, key=_natural))
+        """The names of all kernels, by series and flavour."""
+        return self._names(hypervisors=False)
+
+    @property
+    def hypervisors(self) -> tuple[str, ...]:
+        """The names of all hypervisors."""
+        return self._names(hypervisors=True)
+
+    def _names(self, *, hypervisors: bool) -> tuple[str, ...]:
+        kinds = {name: isinstance(entry, HypervisorEntry) for name, (entry, _) in self._entries.items()}
+        return tuple(sorted((name for name, kind in kinds.items() if kind is hypervisors), key=_natural))
 
     def entry(self, name: str) -> Entry:
         """The entry called ``name``.
@@ -109,6 +118,9 @@ def resolve(
     if ref not in registry.names and _is_path(ref):
         return _from_path(Path(ref).expanduser(), cache)
     entry = registry.entry(ref)
+    if isinstance(entry, HypervisorEntry):
+        hint = f"name it as the scenario's hypervisor; kernels: {', '.join(registry.names)}"
+        raise InputError(f"{ref} is a hypervisor, not a kernel", hint=hint)
     recipe = registry.recipe(ref)
     if recipe is not None:
         made = built.make(recipe, cache, machine=machine, offline=offline, refresh=refresh, progress=progress)

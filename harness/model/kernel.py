@@ -28,6 +28,7 @@ class Capability(StrEnum):
     SYSRQ_SERIAL = "sysrq-serial"
     LKDTM = "lkdtm"
     SOFTLOCKUP_DETECTOR = "softlockup-detector"
+    XEN_DOM0 = "xen-dom0"
 
 
 class Decision(Value):
@@ -71,3 +72,17 @@ class KernelImage(Value):
     pref_address: int
     alignment_bytes: int
     capabilities: dict[Capability, Decision] = Field(default_factory=dict)
+
+
+class HypervisorImage(Value):
+    """A Xen on disk, ready to boot as an EFI application."""
+
+    name: str
+    """The registry's name."""
+    version: str
+    """``4.17``: what the features of a Xen depend on."""
+    image: Path
+    """xen.efi."""
+    sha256: str
+    size_bytes: int
+    packages: tuple[PackageRef, ...] = ()

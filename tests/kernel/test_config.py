@@ -14,6 +14,7 @@ KDUMP = {
     Capability.LKDTM,
     Capability.SOFTLOCKUP_DETECTOR,
 }
+XEN_SYMBOLS = ("XEN_DOM0", "XEN_PV", "HVC_XEN")
 KDUMP_SYMBOLS = ("CRASH_DUMP", "PROC_VMCORE", "MAGIC_SYSRQ", "MAGIC_SYSRQ_SERIAL", "LKDTM", "SOFTLOCKUP_DETECTOR")
 
 
@@ -38,6 +39,7 @@ def test_decisions_name_symbol_and_place() -> None:
         Capability.BGRT,
         Capability.EFI_FAKE_MEMMAP,
         Capability.EFI_SOFT_RESERVE,
+        Capability.XEN_DOM0,
         *KDUMP,
     }
     assert decisions[Capability.BGRT].reason == "CONFIG_ACPI_BGRT is not set in config-6.1 (6.1.0)"
@@ -61,12 +63,14 @@ def test_decisions_name_symbol_and_place() -> None:
         ("MAGIC_SYSRQ_SERIAL", {Capability.SYSRQ_SERIAL}),
         ("LKDTM", {Capability.LKDTM}),
         ("SOFTLOCKUP_DETECTOR", {Capability.SOFTLOCKUP_DETECTOR}),
+        ("XEN_DOM0", {Capability.XEN_DOM0}),
+        ("HVC_XEN", {Capability.XEN_DOM0}),
     ],
 )
 def test_each_symbol_decides(symbol: str, lost: set[Capability]) -> None:
     everything = CONFIG.replace("# CONFIG_ACPI_BGRT is not set", "CONFIG_ACPI_BGRT=y")
     everything += "CONFIG_EFI_FAKE_MEMMAP=y\nCONFIG_EFI_SOFT_RESERVE=y\n"
-    everything += "".join(f"CONFIG_{name}=y\n" for name in KDUMP_SYMBOLS)
+    everything += "".join(f"CONFIG_{name}=y\n" for name in (*KDUMP_SYMBOLS, *XEN_SYMBOLS))
     whole = config.decide(config.parse(everything, "c"), "6.1")
     assert all(decision.possible for decision in whole.values())
     without = everything.replace(f"CONFIG_{symbol}=y\n", f"# CONFIG_{symbol} is not set\n")

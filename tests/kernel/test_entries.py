@@ -93,7 +93,11 @@ def test_a_twin_needs_an_entry_that_is_built(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("kind: debian\n", "", ":1:1: lacks the key 'kind'"),
-        ("kind: debian", "kind: git", ":1:7: kind: is 'git'; a kernel is of kind debian, file, source, twin"),
+        (
+            "kind: debian",
+            "kind: git",
+            ":1:7: kind: is 'git'; an entry is debian, file, source, twin, hypervisor",
+        ),
         ('"6.1"', "6.1", ":4:9: series: is 6.1, text is wanted; put it in quotes"),
         ('"6.1"', '"6"', ":4:9: series: is '6': "),
         ("amd64", "arm64", ":5:10: flavour: is 'arm64': "),
