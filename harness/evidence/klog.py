@@ -54,13 +54,15 @@ _STAMP = re.compile(r"(?:<\d{1,2}>)?\[ *(?P<seconds>\d{1,8}\.\d{6})\](?:\[ *[TC]
 # A message may stand behind other words on its line: a kernel's first one behind the last of firmware, which ends
 # without a newline, and any one behind a shell's or getty's prompt. Not behind a command typed there.
 _BEHIND = re.compile(rb"\[    0\.000000\] |(?<=login: )\[ *\d+\.\d{6}\]|(?<=[#$] )\[ *\d+\.\d{6}\]")
+_XEN = b"(XEN) "
+"""A dom0 may be in the middle of a line when Xen speaks: both write to the one UART."""
 
 
 def lines(data: bytes) -> tuple[Line, ...]:
     """A console log as lines. Broken UTF-8 and control characters become ``\\xNN``; NULs and escapes are left out.
 
-    A message that stands behind a prompt, or a kernel's first behind the last words of firmware, becomes a Line of its
-    own with the same number.
+    A message that stands behind a prompt, a kernel's first behind the last words of firmware, and one of Xen's behind
+    words of dom0's become Lines of their own with the same number.
     """
     return tuple(_lines(data))
 
@@ -70,16 +72,25 @@ def _lines(data: bytes) -> Iterator[Line]:
     for number, raw in enumerate(data.split(b"\n"), 1):
         if number > 1 and offset == len(data) and not raw:
             return
-        behind = _BEHIND.search(raw)
-        if behind is not None and not _text(raw[: behind.start()]):
-            # Escapes only, which firmware has printed: the message begins behind them.
-            yield _line(number, offset + behind.start(), raw[behind.start() :])
-        elif behind is not None and _STAMP.match(_text(raw)) is None:
-            yield _line(number, offset, raw[: behind.start()])
-            yield _line(number, offset + behind.start(), raw[behind.start() :])
+        words = raw.find(_XEN)
+        if words > 0 and _text(raw[:words]):
+            yield from _split(number, offset, raw[:words])
+            yield _line(number, offset + words, raw[words:])
         else:
-            yield _line(number, offset, raw)
+            yield from _split(number, offset, raw)
         offset += len(raw) + 1
+
+
+def _split(number: int, offset: int, raw: bytes) -> Iterator[Line]:
+    behind = _BEHIND.search(raw)
+    if behind is not None and not _text(raw[: behind.start()]):
+        # Escapes only, which firmware has printed: the message begins behind them.
+        yield _line(number, offset + behind.start(), raw[behind.start() :])
+    elif behind is not None and _STAMP.match(_text(raw)) is None:
+        yield _line(number, offset, raw[: behind.start()])
+        yield _line(number, offset + behind.start(), raw[behind.start() :])
+    else:
+        yield _line(number, offset, raw)
 
 
 def _text(raw: bytes) -> str:

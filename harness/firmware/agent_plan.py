@@ -11,6 +11,8 @@ from harness.model.runtime import FirmwareArch, RuntimePlan
 
 PREFIX = "opt/harness/"
 """User files of fw_cfg go below ``opt/`` (docs/specs/fw_cfg.rst of QEMU)."""
+XEN_FILE = "\\xen.efi"
+"""On the file system that the planner makes for a hypervisor."""
 PAGE_BYTES = 4096
 MAX_CMDLINE_BYTES = 4096
 """What the agent takes; x86 kernels cut at 2048 (COMMAND_LINE_SIZE)."""
@@ -34,6 +36,8 @@ def agent_plan(plan: Plan) -> str:
     tables = [_table(table, number) for number, table in enumerate(plan.tables)]
     runtime = [_runtime(plan.runtime, plan.firmware)] if plan.runtime is not None else []
     boot = f"boot kernel={PREFIX}kernel initrd={PREFIX}initrd cmdline={PREFIX}cmdline"
+    if plan.hypervisor is not None:
+        boot = f"boot file={XEN_FILE} cmdline={PREFIX}cmdline"
     return "\n".join(["HARNESS-PLAN 1", f"nonce {plan.nonce}", *tables, *runtime, boot]) + "\n"
 
 
@@ -43,7 +47,6 @@ def fw_cfg_files(plan: Plan) -> tuple[FwCfgFile, ...]:
     Raises:
         InputError: as :func:`agent_plan`; or the command line cannot be handed over.
     """
-    first = plan.epochs[0]
     return (
         FwCfgFile(f"{PREFIX}plan", content=agent_plan(plan).encode("ascii")),
         *(
@@ -56,6 +59,16 @@ def fw_cfg_files(plan: Plan) -> tuple[FwCfgFile, ...]:
             if table.acpi is not None
         ),
         *((FwCfgFile(f"{PREFIX}driver", path=plan.runtime.driver),) if plan.runtime is not None else ()),
+        *_boot_files(plan),
+    )
+
+
+def _boot_files(plan: Plan) -> tuple[FwCfgFile, ...]:
+    """What is started; a hypervisor reads all but its load options from a file system."""
+    first = plan.epochs[0]
+    if plan.hypervisor is not None:
+        return (FwCfgFile(f"{PREFIX}cmdline", content=_cmdline(plan.hypervisor.load_options)),)
+    return (
         FwCfgFile(f"{PREFIX}kernel", path=first.kernel.image),
         FwCfgFile(f"{PREFIX}initrd", path=first.initrd),
         FwCfgFile(f"{PREFIX}cmdline", content=_cmdline(first.cmdline)),

@@ -28,10 +28,12 @@ ON_REQUEST = (
     "runtime/fault-uncovered",
     "runtime/get-time",
     "runtime/wedged",
+    "xen/*",
 )
 """Run only when they are named: scenarios that gather facts and judge nothing new, and scenarios for kernels that must
 be built first (10 minutes) and guests that many a host cannot hold. kdump/small-crashkernel never passes;
-of the runtime ones two need a built kernel, the others take long or end in machines that hang."""
+of the runtime ones two need a built kernel, the others take long or end in machines that hang; those on Xen need a
+hypervisor, which is fetched first, and a minute or two each."""
 
 
 def glob_matches(glob: str, text: str) -> bool:

@@ -10,6 +10,7 @@ from harness.model.base import Value
 from harness.model.names import FakeMem, SoftReserved, TableName
 from harness.model.pagetables import EfiPages
 from harness.model.runtime_steps import FirmwareBitsExpected, RuntimeFaultExpected, RuntimeServicesExpected
+from harness.model.xen import XenReused, XenTable, XenTablesProtected
 
 
 class TableIntact(Value):
@@ -90,6 +91,9 @@ _EXPECTATIONS = (
     "runtime_fault",
     "runtime_services",
     "firmware_bits",
+    "xen_table",
+    "xen_tables",
+    "xen_reused",
     "kdump_clean",
     "no_crash",
 )
@@ -103,6 +107,9 @@ Expectation = Annotated[
     | Annotated[RuntimeFaultExpected, Tag("runtime_fault")]
     | Annotated[RuntimeServicesExpected, Tag("runtime_services")]
     | Annotated[FirmwareBitsExpected, Tag("firmware_bits")]
+    | Annotated[XenTable, Tag("xen_table")]
+    | Annotated[XenTablesProtected, Tag("xen_tables")]
+    | Annotated[XenReused, Tag("xen_reused")]
     | Annotated[KdumpClean, Tag("kdump_clean")]
     | Annotated[NoCrash, Tag("no_crash")],
     Discriminator(

@@ -16,6 +16,7 @@ from harness.model.kernel import KernelImage
 from harness.model.names import MemoryType, Syscall, TableName
 from harness.model.runtime import FirmwareArch, RuntimePlan
 from harness.model.scenario import Scenario
+from harness.model.xen import HypervisorPlan
 
 
 class Accel(StrEnum):
@@ -124,6 +125,8 @@ class Plan(Value):
     tables: tuple[TablePlan, ...] = ()
     runtime: RuntimePlan | None = None
     """The runtime driver, where the scenario wants one."""
+    hypervisor: HypervisorPlan | None = None
+    """Xen, where the scenario wants it: it is started instead of the first kernel, and starts that as dom0."""
     watch: tuple[TableName, ...] = ()
     """Tables sampled from outside at every border."""
     epochs: tuple[EpochPlan, ...]

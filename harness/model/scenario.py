@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from harness.model import xen
 from harness.model.base import Size, Value
 from harness.model.expectations import Expectation, FakeMemExact, SoftReservedExact
 from harness.model.names import TableName
@@ -95,6 +96,9 @@ class Scenario(Value):
     firmware_name: str = Field(default="ovmf-x64", description="The firmware, by name.")
     machine: Machine = Field(default_factory=Machine, description="The virtual machine.")
     cmdline: list[str] = Field(default_factory=list, description="Command line parameters for every kernel of the run.")
+    hypervisor: xen.HypervisorOptions | None = Field(
+        default=None, description="Xen, between firmware and the kernel: the kernel is then its dom0."
+    )
     firmware: FirmwareSetup = Field(default_factory=FirmwareSetup, description="What is installed before boot.")
     steps: list[Step] = Field(min_length=1, description="What happens, in order: boot, then the others.")
     expect: list[Expectation] = Field(min_length=1, description="What must hold.")
@@ -138,6 +142,15 @@ class Scenario(Value):
         kinds = [type(step) for step in self.steps]
         if not wrong and KexecRefusedStep in kinds and KexecStep not in kinds[kinds.index(KexecRefusedStep) :]:
             wrong = "kexec_refused tries the kernel of the next kexec step, but none comes after it"
+        if wrong:
+            raise ValueError(wrong)
+        return self
+
+    @model_validator(mode="after")
+    def _hypervisor_makes_sense(self) -> Scenario:
+        wrong = xen.mistake(self.hypervisor, list(self.steps), list(self.expect), BootStep)
+        if not wrong and self.hypervisor is not None and self.firmware.runtime is not None:
+            wrong = "a hypervisor and the runtime driver cannot be combined: Xen calls firmware itself"
         if wrong:
             raise ValueError(wrong)
         return self

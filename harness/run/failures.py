@@ -31,6 +31,10 @@ _HALTS = re.compile(
     r"|!!!! \w+ Exception Type - "  # EDK2, UefiCpuPkg/Library/CpuExceptionHandlerLib: CpuDeadLoop() follows its dump
 )
 _HALT_GRACE_S = 0.3
+_XEN_DIED = re.compile(
+    r"^\(XEN\) (?:\[[^\]]*\] )?(?P<what>Panic on CPU \d+:|Hardware Dom\d+ (?:crashed|halted|shutdown).*)"
+)
+"""xen/drivers/char/console.c, panic(), its message on the lines behind; xen/common/shutdown.c, hwdom_shutdown()."""
 
 _SHUTDOWN = {
     "guest-reset": (EndKind.RESET, "the machine was reset"),
@@ -86,6 +90,9 @@ def _line(before: State, after: State, text: str, happening: Happening) -> Failu
         return Failure(EndKind.BOOT_LOOP, detail, happening)
     if after.panic and _PANIC_ENDS in text:
         return Failure(EndKind.PANIC, after.panic, happening)
+    died = _XEN_DIED.match(text)
+    if died is not None:
+        return Failure(EndKind.PANIC, f"Xen: {died['what']}", happening, grace_s=_PANIC_GRACE_S)
     if _HALTS.search(text):
         return Failure(EndKind.HALTED, text[:200], happening, grace_s=_HALT_GRACE_S)
     return None

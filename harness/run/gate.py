@@ -31,6 +31,8 @@ class Refusal:
 
 def needs(scenario: Scenario, kernels: Sequence[KernelImage]) -> Iterator[tuple[KernelImage, Capability]]:
     """What the scenario asks of each kernel; ``kernels`` are those of the epochs, in order."""
+    if scenario.hypervisor is not None:
+        yield kernels[0], Capability.XEN_DOM0
     yield from _fake_mem_needs(scenario, kernels)
     tables = [item.table_intact for item in scenario.expect if isinstance(item, TableIntact)]
     for kernel in kernels:

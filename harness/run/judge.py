@@ -21,7 +21,7 @@ from harness.model.names import TableName
 from harness.model.plan import Plan
 from harness.model.record import Phase
 from harness.model.verdict import Cause, Check, KnownIssue, Status, Verdict
-from harness.run.checks import runtimerules
+from harness.run.checks import runtimerules, xenrules
 from harness.run.checks.console import check_console
 from harness.run.checks.crash import check_crash
 from harness.run.checks.ending import check_ending
@@ -34,6 +34,7 @@ from harness.run.checks.setup import check_setup
 from harness.run.checks.softreserved import check_soft_reserved
 from harness.run.checks.stress import check_stress
 from harness.run.checks.table import check_table
+from harness.run.checks.xenrun import check_hypervisor
 from harness.run.gate import Refusal
 from harness.run.observations import Observations
 from harness.run.record import Record, UnreadableRecordError
@@ -56,6 +57,8 @@ _STRANGER = (Cause.SETUP_NOT_PROVED, Cause.OLD_KERNEL, Cause.WRONG_KERNEL, Cause
 # Of several FAILs the one that says most names the cause: damage explains a crash, a crash explains a silence.
 _TELLING = (
     *_DAMAGE[:4],
+    Cause.XEN_TABLE_UNPROTECTED,
+    Cause.XEN_TABLE_LOST,
     Cause.FAKE_MEM_MISMATCH,
     Cause.SOFT_RESERVED_MISMATCH,
     Cause.SOFT_RESERVED_LOST,
@@ -83,9 +86,14 @@ _TELLING = (
     Cause.TABLE_REFUSED,
     Cause.STUB_FAILED,
     Cause.PURGATORY_FAILED,
+    Cause.XEN_PANIC,
+    Cause.DOM0_CRASHED,
     Cause.PANIC,
     Cause.OOPS,
 )
+
+
+_CONSEQUENCES = {**runtimerules.CONSEQUENCES, **xenrules.CONSEQUENCES}
 
 
 def judge(record: Record, known: KnownIssue | None = None, without: frozenset[str] = frozenset()) -> Verdict:
@@ -143,6 +151,7 @@ def failed_before_start(variant: str, kernel: str, message: str, hint: str, caus
 _ALTERNATIVE = {
     Capability.EFI_FAKE_MEMMAP: "Run it with --kernel tiny-6.1; 'harness kernels build tiny-6.1' makes that once.",
     Capability.EFI_SOFT_RESERVE: "Run it with --kernel tiny-6.1; 'harness kernels build tiny-6.1' makes that once.",
+    Capability.XEN_DOM0: "Use Debian's amd64 flavour, such as debian-6.12: its cloud flavour is no dom0.",
     Capability.BGRT: "Debian's cloud flavour is built without ACPI_BGRT; use the amd64 flavour, such as debian-6.1.",
 }
 
@@ -178,6 +187,7 @@ def _rules(plan: Plan) -> Iterator[tuple[str, Callable[[Observations], Check | N
     yield "run", check_ending
     yield "setup", check_setup
     yield "identity", check_identity
+    yield "hypervisor", check_hypervisor
     yield from runtimerules.always()
     yield "console", check_console
     for expectation in plan.scenario.expect:
@@ -200,6 +210,7 @@ def _rules(plan: Plan) -> Iterator[tuple[str, Callable[[Observations], Check | N
                 yield "no_crash", check_crash
             case other:
                 yield from runtimerules.expected(other)
+                yield from xenrules.expected(other)
 
 
 def _main(checks: Sequence[Check]) -> Check:
@@ -267,6 +278,7 @@ _TELLING_PASSES = (
     "efi_page_tables",
     "stress",
     "runtime_",
+    "xen_table",
     "kdump: memory",
     "kdump: crash",
 )
@@ -299,7 +311,7 @@ def _consequences(cause: Cause, wrong: Sequence[Check]) -> int:
     """How many checks only say again what a known cause does: a panic is in the console and ends the run, and what
     was not reported after the end is missing.
     """
-    family = _CRASH if cause in _CRASH else runtimerules.CONSEQUENCES.get(cause, {cause})
+    family = _CRASH if cause in _CRASH else _CONSEQUENCES.get(cause, {cause})
     told = sum(check.cause in family for check in wrong)
     ended = any(check.name == "run" and check.cause in family for check in wrong)
     missing = sum(check.cause is Cause.MISSING_REPORT for check in wrong) if ended else 0

@@ -25,6 +25,8 @@ that console is registered (console_init), with all that was logged before it.""
 _DRIVERS_BEGIN = re.compile(r"(?:^|\] ?)(?:smp: Brought up \d+ node|devtmpfs: initialized)")
 """kernel/smp.c smp_init(); drivers/base/devtmpfs.c, the first of driver_init(): in this order, on 5.10 to 7.3, between
 the end of start_kernel() and the first initcall of a driver. Kernels without CONFIG_SMP print the second only."""
+_XEN = re.compile(r"^\(XEN\) (?:\[[^\]]*\] )?(?P<banner>Xen version \S+)")
+"""xen/drivers/char/console.c, console_init_preirq(): the first line that Xen prints with its prefix."""
 _BEGUN = frozenset({Phase.EARLY, Phase.KERNEL, Phase.KEXECED, Phase.USERSPACE, Phase.LOAD, Phase.CAPTURE})
 """A kernel of this epoch has printed its first line, or reported."""
 
@@ -125,6 +127,9 @@ def _line(state: State, text: str) -> tuple[State, tuple[Entered, ...]]:
     banner = _BANNER.search(text)
     if banner is not None:
         return _banner(state, banner["banner"])
+    xen = _XEN.match(text)
+    if xen is not None and state.phase is Phase.STUB:
+        return state, (Entered(Phase.XEN, state.epoch, xen["banner"]),)
     if state.phase is Phase.EARLY and _DRIVERS_BEGIN.search(text):
         return state, (Entered(Phase.KEXECED if state.epoch > 1 else Phase.KERNEL, state.epoch),)
     return state, ()

@@ -18,7 +18,7 @@ from harness.model.actions import (
     StressAction,
 )
 from harness.model.expectations import EfiPageTables, KexecWouldOverlap, TableIntact
-from harness.model.kernel import KernelImage
+from harness.model.kernel import HypervisorImage, KernelImage
 from harness.model.names import TableName
 from harness.model.pagetables import EfiPages
 from harness.model.plan import (
@@ -42,7 +42,7 @@ from harness.model.steps import (
     StressStep,
 )
 from harness.model.tables import OneTable, PrivateRequest
-from harness.run import captureplan, runtimeplan
+from harness.run import captureplan, runtimeplan, xenplan
 from harness.run.runtimeplan import RuntimeDriver
 from harness.run.tables import KINDS
 
@@ -86,6 +86,7 @@ class Prepared:
     tools: Mapping[str, str]
     driver: RuntimeDriver | None = None
     """The runtime driver that belongs to the agent."""
+    hypervisor: HypervisorImage | None = None
 
 
 def make_plan(
@@ -108,6 +109,7 @@ def make_plan(
         qemu_version=prepared.qemu_version,
         tables=tables,
         runtime=runtimeplan.runtime_plan(scenario, prepared.driver, prepared.firmware),
+        hypervisor=xenplan.hypervisor_plan(scenario, prepared.hypervisor, epochs[0]),
         watch=_watched(scenario),
         epochs=epochs,
         vmcore_disk_bytes=captureplan.disk_bytes(scenario),
@@ -129,7 +131,8 @@ def _file_name(file: FwCfgFile) -> str:
 
 def cmdline(scenario: Scenario, extra: Sequence[str], nonce: str, epoch: int) -> str:
     """The command line of one epoch's kernel."""
-    return " ".join([*BASE_CMDLINE, *scenario.cmdline, *extra, f"harness.nonce={nonce}", f"harness.epoch={epoch}"])
+    base = BASE_CMDLINE if scenario.hypervisor is None else (*xenplan.DOM0_CONSOLE, *BASE_CMDLINE[1:])
+    return " ".join([*base, *scenario.cmdline, *extra, f"harness.nonce={nonce}", f"harness.epoch={epoch}"])
 
 
 def _epochs(scenario: Scenario, prepared: Prepared, nonce: str) -> tuple[EpochPlan, ...]:
@@ -232,6 +235,7 @@ def _watched(scenario: Scenario) -> tuple[TableName, ...]:
         for item in scenario.expect
         if isinstance(item, TableIntact | KexecWouldOverlap)
     }
+    named |= xenplan.watched(scenario)
     if any(isinstance(item, EfiPageTables) and item.efi_page_tables is EfiPages.WX_FREE for item in scenario.expect):
         named.add(TableName.MEMATTR)
     return tuple(name for name in TableName if name in named)
@@ -248,7 +252,7 @@ def _argv(plan: Plan, agent: Path) -> tuple[str, ...]:
         # smm=off where the firmware build needs no SMM: TCG is faster without.
         "-machine", f"q35,smm={'on' if plan.firmware.smm else 'off'}",
         "-accel", plan.accel.value,
-        "-cpu", "host" if plan.accel is Accel.KVM else "max",
+        "-cpu", xenplan.cpu(plan),
         "-m", f"{machine.memory // 2**20}M",
         "-smp", str(machine.cpus),
         # A guest that panics, resets or switches itself off stays there to be looked at; a clean exit status
@@ -275,6 +279,7 @@ def _argv(plan: Plan, agent: Path) -> tuple[str, ...]:
         node = f"{payload.serial}-file"
         argv += ["-drive", f"if=none,id={node},format=raw,readonly=on,file={_comma(payload.path)}"]
         argv += ["-device", f"virtio-blk-pci,drive={node},serial={payload.serial}"]
+    argv += xenplan.drive(plan)
     argv += captureplan.drive(plan.vmcore_disk_bytes)
     return tuple(argv)
 

@@ -15,8 +15,9 @@ from harness.firmware.descriptors import find_firmware
 from harness.guest.initramfs import build_initrd
 from harness.guest.tools import GuestTools, find_tools
 from harness.host.accel import AccelChoice
+from harness.kernel.hypervisors import resolve_hypervisor
 from harness.kernel.registry import Registry, resolve
-from harness.model.kernel import KernelImage
+from harness.model.kernel import HypervisorImage, KernelImage
 from harness.model.plan import FirmwareFiles
 from harness.model.scenario import Scenario
 from harness.model.steps import CrashKernelOptions
@@ -100,6 +101,13 @@ class Workshop:
                 self._benches[firmware_name] = Bench(firmware, choice, factor, agent, tools)
             return self._benches[firmware_name]
 
+    def _hypervisor(self, scenario: Scenario) -> HypervisorImage | None:
+        """Raises: InputError, HostError: as ``resolve_hypervisor``."""
+        if scenario.hypervisor is None:
+            return None
+        name = scenario.hypervisor.name
+        return resolve_hypervisor(name, self.registry, self.cache, offline=self.offline, progress=self.progress)
+
     def prepare(self, scenario: Scenario, kernels: Sequence[KernelImage]) -> Prepared:
         """Everything the planner asks for.
 
@@ -124,6 +132,7 @@ class Workshop:
                 ),
                 qemu=self.qemu,
                 qemu_version=self.qemu_version,
+                hypervisor=self._hypervisor(scenario),
                 accel=bench.accel.accel,
                 accel_reason=bench.accel.reason,
                 factor=bench.factor,

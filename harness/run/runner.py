@@ -22,7 +22,7 @@ from harness.model.actions import (
 )
 from harness.model.plan import EpochPlan, Plan
 from harness.model.record import EndKind, Phase, Point, RunEnd
-from harness.run import failures, vmcoredisk
+from harness.run import failures, vmcoredisk, xendisk
 from harness.run.actions import boot, kdump, kexec, pagetables, runtime
 from harness.run.autopsy import perform
 from harness.run.hostfault import silent_qemu
@@ -112,6 +112,7 @@ def _write_inputs(plan: Plan, directory: Path) -> None:
             (directory / name).touch()
         make_varstore(plan.firmware, directory / "vars.fd")
         vmcoredisk.create(directory, plan.vmcore_disk_bytes)
+        xendisk.create(directory, plan)
         for name, content in input_files(plan).items():
             (directory / name).write_bytes(content)
     except OSError as error:
@@ -184,7 +185,7 @@ class _Run:
 
     def _last_samples(self, kind: EndKind) -> None:
         """What the watched memory holds after a bad end, when QEMU can still be asked."""
-        if kind is EndKind.QEMU_DIED or not self._stage.watches:
+        if kind is EndKind.QEMU_DIED or not (self._stage.watches or self._stage.also):
             return
         try:
             self._stage.sample(Point.END)

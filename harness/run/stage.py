@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from harness.clock import Deadline
+from harness.evidence.ranges import Range
 from harness.machine.feed import Failure, Happening, Success
 from harness.machine.frame import Frame
 from harness.machine.machine import Machine
@@ -55,6 +56,8 @@ class Stage:
         self.recorder = recorder
         self.writer = writer
         self.watches: list[Watch] = []
+        self.also: dict[str, Range] = {}
+        """Other memory that is sampled with the watched tables, by the subject's name."""
         self._helpers = helpers or Helpers()
         self._failure: failures.Predicate = recorder.failure
         self._cursor = 0
@@ -146,26 +149,29 @@ class Stage:
         """Read every watched table from outside, all at one moment."""
         with self.machine.memory.stopped():
             for watch in self.watches:
-                data = self.machine.memory.read(watch.pages.start, watch.pages.size_bytes)
-                label = f"{self.recorder.epoch}-{point}-{watch.name}"
-                file, sha256 = self.writer.sample(label, data)
-                self.writer.append(
-                    SampleEntry(
-                        t_s=self.writer.now_s(),
-                        epoch=self.recorder.epoch,
-                        point=point,
-                        subject=watch.name.value,
-                        address=watch.pages.start,
-                        size_bytes=watch.pages.size_bytes,
-                        table_address=watch.table.start,
-                        table_size_bytes=watch.table.size_bytes,
-                        file=file,
-                        sha256=sha256,
-                    )
-                )
-
+                self._sample(point, watch.name.value, watch.pages, watch.table)
+            for subject, where in self.also.items():
+                self._sample(point, subject, where, where)
         if not self.machine.memory.held:
             self.probe(point)
+
+    def _sample(self, point: Point, subject: str, pages: Range, table: Range) -> None:
+        data = self.machine.memory.read(pages.start, pages.size_bytes)
+        file, sha256 = self.writer.sample(f"{self.recorder.epoch}-{point}-{subject}", data)
+        self.writer.append(
+            SampleEntry(
+                t_s=self.writer.now_s(),
+                epoch=self.recorder.epoch,
+                point=point,
+                subject=subject,
+                address=pages.start,
+                size_bytes=pages.size_bytes,
+                table_address=table.start,
+                table_size_bytes=table.size_bytes,
+                file=file,
+                sha256=sha256,
+            )
+        )
 
     def probe(self, point: Point) -> None:
         """Let a helper look at the machine, which runs, at a border. ``sample`` does it when it lets the CPUs go."""

@@ -30,15 +30,18 @@ IDS = {
     "runtime/fault-query-variable-info", "runtime/fault-reset", "runtime/fault-set-variable",
     "runtime/fault-uncovered", "runtime/get-time", "runtime/wedged",
     "tables/bgrt-kexec-file", "tables/bgrt-kexec-load",
+    "xen/bgrt", "xen/clobbered", "xen/dom0-boot", "xen/esrt", "xen/esrt-runtime", "xen/mapbs", "xen/private-table",
+    "xen/rtprop",
 }  # fmt: skip
-NOT_ABOUT_LOST_TABLES = ("pagetable/", "kdump/", "runtime/", "mixed-mode/")
+NOT_ABOUT_LOST_TABLES = ("pagetable/", "kdump/", "runtime/", "mixed-mode/", "xen/")
 
-NOT_LOSSES = ("runtime/", "mixed-mode/", "kdump/")
+NOT_LOSSES = ("runtime/", "mixed-mode/", "kdump/", "xen/")
 """Whose known issues have nothing to do with what a kexec overwrites."""
 ON_REQUEST_RUNTIME = (
     *("runtime/fault-get-time", "runtime/fault-matrix", "runtime/fault-uncovered", "runtime/get-time"),
     "runtime/wedged",
 )
+ON_REQUEST_GROUPS = ("survey/", "fake-mem/", "xen/")
 ON_REQUEST_KDUMPS = ("kdump/fake-mem", "kdump/lkdtm", "kdump/small-crashkernel")
 
 
@@ -61,7 +64,7 @@ def test_the_survey_and_what_needs_a_built_kernel_run_only_when_they_are_named()
     named = {
         name
         for name in IDS
-        if name.startswith(("survey/", "fake-mem/", "pagetable/both-views", *ON_REQUEST_KDUMPS, *ON_REQUEST_RUNTIME))
+        if name.startswith((*ON_REQUEST_GROUPS, "pagetable/both-views", *ON_REQUEST_KDUMPS, *ON_REQUEST_RUNTIME))
     }
     assert not default & named
     assert default >= IDS - named
@@ -117,6 +120,14 @@ def test_the_control_differs_from_the_failing_scenario_only_by_the_memory_type(v
     assert (control.kernel, control.machine, control.cmdline) == (failing.kernel, failing.machine, failing.cmdline)
     assert failing.kexecs[0] in control.kexecs
     assert {kexec.syscall for kexec in control.kexecs} == set(Syscall)
+
+
+def test_the_control_on_xen_differs_only_by_the_memory_type(variants: tuple[Variant, ...]) -> None:
+    control, moved = one(variants, "xen/esrt-runtime").scenario, one(variants, "xen/esrt").scenario
+    here, there = control.firmware.tables[0].esrt, moved.firmware.tables[0].esrt
+    assert (here.memory, there.memory) == (MemoryType.RUNTIME_SERVICES_DATA, MemoryType.BOOT_SERVICES_DATA)
+    assert here.model_copy(update={"memory": there.memory}) == there
+    assert (control.kernel, control.machine, control.hypervisor) == (moved.kernel, moved.machine, moved.hypervisor)
 
 
 def test_the_causal_control_differs_from_the_failing_scenario_only_by_the_command_line(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.model.kernel import Capability, Decision, KernelImage
+from harness.model.kernel import Capability, Decision, HypervisorImage, KernelImage
 from harness.model.plan import Accel, FirmwareFiles, Plan
 from harness.model.scenario import Scenario
 from harness.run.planner import InitrdFile, Prepared, make_plan
@@ -39,6 +39,12 @@ def kernel(name: str = "tiny-6.1", directory: str = "/srv/kernels", lacks: Seque
             item: Decision(possible=item not in lacks, reason=f"CONFIG_{item.name} in the config of {name}")
             for item in dict.fromkeys((*CAPABILITIES, *lacks))
         },
+    )
+
+
+def hypervisor(directory: str = "/srv/cache") -> HypervisorImage:
+    return HypervisorImage(
+        name="xen-4.17", version="4.17", image=Path(directory, "xen.efi"), sha256="0" * 64, size_bytes=2_800_000
     )
 
 

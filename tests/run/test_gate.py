@@ -125,3 +125,17 @@ def test_verdict_of_a_host_that_cannot() -> None:
     verdict = failed_before_start("esrt/x", "tiny-6.1", "no QEMU", "Install it.")
     assert (verdict.status, verdict.cause, verdict.headline) == (Status.ERROR, Cause.HOST, "no QEMU")
     assert not verdict.as_expected
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_hypervisor_needs_a_kernel_that_can_be_dom0(asked: bool) -> None:
+    values: dict[str, Any] = {"steps": [{"boot": {}}], "expect": [{"no_crash": True}]}
+    if asked:
+        values["hypervisor"] = {"name": "xen-4.17"}
+    kernels = [kernel(lacks=[Capability.XEN_DOM0])]
+    found = refusal(scenario(**values), kernels)
+    assert (found is not None) == asked
+    if found is not None:
+        verdict = refused("xen/x", "id", kernels, found)
+        assert (verdict.status, verdict.cause) == (Status.UNSUPPORTED, Cause.NO_CAPABILITY)
+        assert "such as debian-6.12" in verdict.checks[0].hint

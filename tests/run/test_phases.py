@@ -37,6 +37,8 @@ KERNEL = (*BOOT, banner(), DRIVERS, line("[    0.7] devtmpfs: initialized"))
 UP = (*KERNEL, frame("hello", release="6.1.0-56-amd64"), frame("up"))
 JUMP = (*UP, frame("loaded"), frame("leaving"), line("kexec_core: Starting new kernel"))
 SECOND = (*JUMP, banner(), DRIVERS)
+XEN = (*BOOT, line("(XEN) Xen version 4.17.7 (Debian 4.17.7+13) (gcc) debug=n"))
+DOM0 = (*XEN, line("(XEN) Freed 2048kB init memory"), banner(), DRIVERS)
 
 
 def play(data: Sequence[Data], state: State | None = None) -> tuple[State, list[Entered]]:
@@ -173,3 +175,40 @@ def test_nothing_else_moves_a_state() -> None:
 def test_capture_epochs_of_a_plan() -> None:
     made = synthetic.plan(synthetic.scenario(), synthetic.prepared([synthetic.kernel(), synthetic.kernel()]))
     assert captures(made) == frozenset()
+
+
+def test_xen_comes_between_the_stub_and_dom0() -> None:
+    state, seen = play((*DOM0, line("[    1.6] Xen version: 4.17.7 (preserve-AD)"), frame("hello")))
+    assert [item.phase for item in seen[2:]] == [P.STUB, P.XEN, P.EARLY, P.KERNEL, P.USERSPACE]
+    assert seen[3] == Entered(P.XEN, 1, "Xen version 4.17.7")
+    assert state.epoch == 1
+
+
+@pytest.mark.parametrize("phase", [UP, DOM0], ids=["no Xen was started", "it has begun already"])
+def test_words_of_xen_elsewhere_begin_nothing(phase: Sequence[Data]) -> None:
+    state, seen = play((line("(XEN) Xen version 4.17.7 (Debian)"),), play(phase)[0])
+    assert seen == []
+    assert state.phase in (P.USERSPACE, P.KERNEL)
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("(XEN) Panic on CPU 0:", "Xen: Panic on CPU 0:"),
+        ("(XEN) [2026-11-28 16:20:17] Panic on CPU 3:", "Xen: Panic on CPU 3:"),
+        ("(XEN) Hardware Dom0 halted: halting machine", "Xen: Hardware Dom0 halted: halting machine"),
+        (
+            "(XEN) Hardware Dom0 crashed: 'noreboot' set - not rebooting.",
+            "Xen: Hardware Dom0 crashed: 'noreboot' set - not rebooting.",
+        ),
+    ],
+)
+def test_the_end_of_xen_or_of_its_dom0(text: str, detail: str) -> None:
+    failure = ends(DOM0, line(text))
+    assert failure is not None
+    assert (failure.kind, failure.detail) == (EndKind.PANIC, detail)
+
+
+@pytest.mark.parametrize("text", ["(XEN) Hardware features:", "[    1.0] (XEN) Panic on CPU 0:", "Panic on CPU 0:"])
+def test_no_end_of_xen(text: str) -> None:
+    assert ends(DOM0, line(text)) is None

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from goldens import TESTDATA, compare
+from pydantic import ValidationError
 
+from harness.errors import HostError
 from harness.evidence import esrt
+from harness.firmware.agent_plan import agent_plan, fw_cfg_files
+from harness.model.names import TableName
 from harness.model.plan import Accel, Plan
-from harness.run import planner
+from harness.run import planner, xenplan
 
-from .synthetic import NONCE, kernel, plan, prepared, scenario
+from .synthetic import NONCE, hypervisor, kernel, plan, prepared, scenario
 
 CHAIN = {
     "steps": [
@@ -27,6 +32,12 @@ CROSS = {
         {"kexec": {"syscall": "file", "kernel": "tiny-6.12", "initrd": {"pad": 4096}}},
         {"kexec": {"syscall": "file", "initrd": {"pad": 4096}}},
     ]
+}
+XEN = {
+    "hypervisor": {"name": "xen-4.17", "mapbs": True, "cmdline": ["bootscrub=on"]},
+    "cmdline": ["more"],
+    "steps": [{"boot": {}}],
+    "expect": [{"xen_table": {"table": "esrt", "outcome": "moved"}}, {"xen_reused": "memattr"}, {"no_crash": True}],
 }
 
 
@@ -47,10 +58,13 @@ def _made(name: str) -> Plan:
         case "odd-path":
             odd = kernel("tiny-6.1", "/srv/my kernels, old")
             return plan(scenario(), prepared([odd] * 2, "/srv/a,b c"))
+        case "xen":
+            having = replace(prepared([one]), hypervisor=hypervisor())
+            return plan(scenario(**XEN), having)
     return plan(scenario(), prepared([one] * 2))
 
 
-@pytest.mark.parametrize("name", ["plain", "chain", "cross-version", "vga", "odd-path"])
+@pytest.mark.parametrize("name", ["plain", "chain", "cross-version", "vga", "odd-path", "xen"])
 def test_golden(name: str) -> None:
     """Without what has its default, so that a new field of the model changes no plan that does not use it."""
     made = _made(name).model_dump_json(indent=1, exclude_defaults=True)
@@ -184,3 +198,56 @@ def test_only_what_is_expected_is_watched() -> None:
     expect = [{"table_intact": "memattr"}, {"kexec_would_overlap": "esrt"}, {"no_crash": True}]
     assert plan(scenario(expect=expect), prepared([kernel()] * 2)).watch == ("esrt", "memattr")
     assert plan(scenario(expect=[{"no_crash": True}]), prepared([kernel()] * 2)).watch == ()
+
+
+def test_dom0_is_started_by_xen_from_a_file_system() -> None:
+    made = _made("xen")
+    assert made.hypervisor is not None
+    assert made.hypervisor.config.splitlines() == [
+        "[global]",
+        "default=dom0",
+        "[dom0]",
+        "options=com1=115200,8n1 console=com1 loglvl=all guest_loglvl=all noreboot bootscrub=on",
+        f"kernel=vmlinuz {made.epochs[0].cmdline}",
+        "ramdisk=initrd",
+    ]
+    assert made.epochs[0].cmdline.startswith(
+        "console=hvc0 earlyprintk=xen nokaslr panic=0 loglevel=7 more harness.nonce="
+    )
+    assert made.hypervisor.load_options == "xen.efi -cfg=xen.cfg -mapbs"
+    files = {file.name: file for file in fw_cfg_files(made)}
+    assert files["opt/harness/cmdline"].content == b"xen.efi -cfg=xen.cfg -mapbs"
+    assert "boot file=\\xen.efi cmdline=opt/harness/cmdline" in agent_plan(made)
+    assert not {"opt/harness/kernel", "opt/harness/initrd"} & files.keys()
+    assert set(xenplan.links(made)) == {"xen.efi", "vmlinuz", "initrd"}
+
+
+def test_the_processor_that_a_dom0_can_run_on() -> None:
+    def cpu(made: Plan) -> str:
+        return made.argv[made.argv.index("-cpu") + 1]
+
+    plain, xen = _made("plain"), _made("xen")
+    assert (cpu(plain), cpu(xen)) == ("max", "max,smap=off")
+    assert xenplan.cpu(xen.model_copy(update={"accel": Accel.KVM})) == "host"
+
+
+def test_the_tables_that_xen_is_asked_about_are_watched() -> None:
+    assert _made("xen").watch == (TableName.ESRT, TableName.MEMATTR)
+
+
+def test_a_hypervisor_that_was_not_prepared() -> None:
+    with pytest.raises(HostError, match=r"xen-4\.17 was not prepared"):
+        plan(scenario(**XEN), prepared([kernel()]))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"hypervisor": None}, "need a hypervisor"),
+        ({"steps": [{"boot": {}}, {"alive": {}}]}, "there is no step but boot"),
+        ({"firmware": {"runtime": {}}, "steps": [{"boot": {}}]}, "cannot be combined"),
+    ],
+)
+def test_what_a_hypervisor_cannot_be_combined_with(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        scenario(**{**XEN, **values})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.machine.frame import Frame
 from harness.model.plan import EpochPlan
 from harness.model.record import Point
+from harness.run.actions import xen
 from harness.run.locate import Watch, locate
 from harness.run.stage import Stage
 
@@ -27,6 +28,7 @@ def firmware(stage: Stage) -> None:
                 stage.watches.append(found)
             else:
                 stage.recorder.note(found)
+        xen.prepare(stage, frames)
         stage.sample(Point.HANDOFF)
     stage.probe(Point.HANDOFF)
     stage.nudge(b"S", "start", timeout_s)
@@ -39,6 +41,7 @@ def up(stage: Stage, epoch: EpochPlan) -> None:
         EndedError: it did not come so far.
     """
     budgets = stage.plan.budgets
+    xen.hypervisor(stage)
     stage.wait("hello", budgets.boot_s if epoch.number == 1 else budgets.kexec_s)
     stage.wait("up", budgets.reply_s)
     stage.sample(Point.UP)

@@ -60,7 +60,12 @@ def reset(observations: Observations, end: RunEnd) -> Fault:
 
 
 def panic(observations: Observations, end: RunEnd) -> Fault:
-    """A panic, by its own words or by the pvpanic device only."""
+    """A panic, by its own words or by the pvpanic device only; or Xen says that it, or dom0, is at its end."""
+    if end.detail.startswith("Xen: Panic"):
+        return Fault(Status.FAIL, Cause.XEN_PANIC, "Read the lines of console.log around the panic of Xen.")
+    if end.detail.startswith("Xen: "):
+        hint = "Read what dom0 printed before it died; Xen prints its registers where it caused the end itself."
+        return Fault(Status.FAIL, Cause.DOM0_CRASHED, hint)
     if any("Kernel panic - not syncing" in line.text for line in observations.epoch_lines(end.epoch)):
         return Fault(Status.FAIL, Cause.PANIC, "Read the console from the quoted line on.")
     what = f"panic without output: {end.detail}, and the console shows no panic"

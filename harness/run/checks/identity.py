@@ -9,6 +9,7 @@ from harness.model.plan import EpochPlan
 from harness.model.record import EndKind, FrameEntry
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.run.observations import Observations
+from harness.run.xenplan import KERNEL_FILE
 
 _NAME = "identity"
 KEXEC_LOADER = 0xD0
@@ -117,8 +118,14 @@ def _wrong_cmdline(observations: Observations, epoch: EpochPlan) -> Iterator[tup
     said = observations.record.text(epoch.number, "cmdline")
     if said is None:
         yield Cause.MISSING_REPORT, "it did not report /proc/cmdline"
-    elif _ELFCOREHDR.sub("", said.strip()) != epoch.cmdline:
+    elif _plain(observations, said) != epoch.cmdline:
         yield Cause.SETUP_NOT_PROVED, f"its command line is {said.strip()!r}, planned was {epoch.cmdline!r}"
+
+
+def _plain(observations: Observations, said: str) -> str:
+    """Without what a boot loader put there: elfcorehdr=, and the file name that Xen since 4.20 gives to dom0."""
+    text = _ELFCOREHDR.sub("", said.strip())
+    return text if observations.plan.hypervisor is None else text.removeprefix(f"{KERNEL_FILE} ")
 
 
 def _failed(epoch: EpochPlan, cause: Cause, text: str, evidence: tuple[Evidence, ...]) -> Check:
