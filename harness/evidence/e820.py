@@ -11,6 +11,8 @@ from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
 
 SYSTEM_RAM = "System RAM"
+_SETUP_DATA = 128
+"""E820_TYPE_RESERVED_KERN, which kernels up to 7.2 give to the pages of setup_data."""
 _ENTRY = struct.Struct("<QQI")
 _COUNT_OFFSET = 0x1E8
 _TABLE_OFFSET = 0x2D0
@@ -24,7 +26,7 @@ TYPE_NAMES = {
     5: "Unusable memory",
     7: "Persistent Memory",
     12: "Persistent Memory (legacy)",
-    128: SYSTEM_RAM,  # E820_TYPE_RESERVED_KERN: setup_data
+    _SETUP_DATA: SYSTEM_RAM,
     0xEFFFFFFF: "Soft Reserved",
 }
 """e820 types in the words of e820_type_to_string() (arch/x86/kernel/e820.c), which sysfs shows."""
@@ -61,15 +63,30 @@ def parse_boot_params(data: bytes) -> tuple[MemmapEntry, ...] | Defect:
 
     Count at 0x1e8, entries of 20 bytes from 0x2d0 on (Documentation/arch/x86/zero-page.rst).
     """
+    rows = _rows(data)
+    if isinstance(rows, Defect):
+        return rows
+    return tuple(MemmapEntry(where, TYPE_NAMES.get(kind, f"type {kind:#x}")) for where, kind in rows)
+
+
+def setup_data(data: bytes) -> tuple[Range, ...]:
+    """The entries of that table that are setup_data of the kernel that made it; empty when it cannot be read.
+
+    Each kernel finds setup_data of its own by the list that begins in boot_params: it is in no table it is given.
+    """
+    rows = _rows(data)
+    return () if isinstance(rows, Defect) else tuple(where for where, kind in rows if kind == _SETUP_DATA)
+
+
+def _rows(data: bytes) -> tuple[tuple[Range, int], ...] | Defect:
+    """Range and type of each entry."""
     if len(data) < _TABLE_OFFSET + _MAX_ENTRIES * _ENTRY.size:
         return Defect(f"{len(data)} bytes are not a struct boot_params")
     count = data[_COUNT_OFFSET]
     if not 0 < count <= _MAX_ENTRIES:
         return Defect(f"boot_params claims {count} e820 entries; it has room for {_MAX_ENTRIES}")
     rows = _ENTRY.iter_unpack(data[_TABLE_OFFSET:][: count * _ENTRY.size])
-    return tuple(
-        MemmapEntry(Range.sized(start, size), TYPE_NAMES.get(kind, f"type {kind:#x}")) for start, size, kind in rows
-    )
+    return tuple((Range.sized(start, size), kind) for start, size, kind in rows)
 
 
 def at(entries: Sequence[MemmapEntry], where: Range) -> tuple[MemmapEntry, ...]:

@@ -84,3 +84,19 @@ def merged(ranges: Iterable[Range]) -> tuple[Range, ...]:
         else:
             result.append(item)
     return tuple(result)
+
+
+def without(ranges: Iterable[Range], others: Iterable[Range]) -> tuple[Range, ...]:
+    """What is in ``ranges`` but not in ``others``; merged."""
+    left: list[Range] = []
+    taken = merged(others)
+    for item in merged(ranges):
+        start = item.start
+        for other in taken:
+            if other.overlaps(Range(start, item.end)):
+                if start < other.start:
+                    left.append(Range(start, other.start))
+                start = min(other.end, item.end)
+        if start < item.end:
+            left.append(Range(start, item.end))
+    return tuple(left)

@@ -74,6 +74,40 @@ class KdumpClean(Value):
     )
 
 
+class AcpiPresent(Value):
+    acpi_present: Literal[True] = Field(
+        default=True,
+        description="Every kernel found firmware's ACPI tables: the same as the first one, and as many CPUs online as "
+        "the machine has (two or more, because a kernel without ACPI finds one).",
+    )
+
+
+class E820Stable(Value):
+    e820_stable: Literal[True] = Field(
+        default=True,
+        description="The e820 table that each kexec'ed kernel is given (boot_params) has no more entries than the one "
+        "of the kernel before it, from the second kexec on, and describes the same memory; and /sys/firmware/memmap "
+        "of each kernel is what it was given.",
+    )
+
+
+class CrashRegionKept(Value):
+    crash_region: Literal["kept"] = Field(
+        description="Every kernel with crashkernel= on its command line has the region that it says it reserved, as "
+        "`Crash kernel` in /proc/iomem. With option_roms in the machine the region of a kexec'ed kernel also covers "
+        "what the first kernel was given in setup_data, else the run proves nothing (ERROR)."
+    )
+
+
+class PagingLevels(Value):
+    paging_levels: list[Literal[4, 5]] = Field(
+        min_length=1,
+        description="Levels of page tables that the kernels of the epochs run on, one number an epoch: CR4.LA57 of "
+        "every CPU, read from outside, and what /proc/cpuinfo says.",
+        examples=["[5, 4]"],
+    )
+
+
 def _expectation_tag(item: Any) -> str | None:
     for name in _EXPECTATIONS:
         if item == name or hasattr(item, name) or (isinstance(item, dict) and name in item):
@@ -95,6 +129,10 @@ _EXPECTATIONS = (
     "xen_tables",
     "xen_reused",
     "kdump_clean",
+    "acpi_present",
+    "e820_stable",
+    "crash_region",
+    "paging_levels",
     "no_crash",
 )
 Expectation = Annotated[
@@ -111,6 +149,10 @@ Expectation = Annotated[
     | Annotated[XenTablesProtected, Tag("xen_tables")]
     | Annotated[XenReused, Tag("xen_reused")]
     | Annotated[KdumpClean, Tag("kdump_clean")]
+    | Annotated[AcpiPresent, Tag("acpi_present")]
+    | Annotated[E820Stable, Tag("e820_stable")]
+    | Annotated[CrashRegionKept, Tag("crash_region")]
+    | Annotated[PagingLevels, Tag("paging_levels")]
     | Annotated[NoCrash, Tag("no_crash")],
     Discriminator(
         _expectation_tag,

@@ -166,6 +166,17 @@ class MemoryEntry(Value):
     took_s: float
 
 
+class ControlEntry(Value):
+    """Control registers of the virtual CPUs, read from outside while they stood still."""
+
+    type: Literal["control"] = "control"
+    t_s: float
+    epoch: int
+    point: Point
+    cr4: tuple[int, ...]
+    """One a CPU, in order."""
+
+
 class VmcoreEntry(Value):
     """The disk that the vmcore was written to, when it was taken away from the machine."""
 
@@ -190,7 +201,15 @@ class NoteEntry(Value):
 
 
 Entry = Annotated[
-    PhaseEntry | FrameEntry | CommandEntry | EventEntry | SampleEntry | MemoryEntry | VmcoreEntry | NoteEntry,
+    PhaseEntry
+    | FrameEntry
+    | CommandEntry
+    | EventEntry
+    | SampleEntry
+    | MemoryEntry
+    | ControlEntry
+    | VmcoreEntry
+    | NoteEntry,
     Field(discriminator="type"),
 ]
 

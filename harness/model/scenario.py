@@ -11,7 +11,15 @@ from pydantic import Field, model_validator
 
 from harness.model import xen
 from harness.model.base import Size, Value
-from harness.model.expectations import Expectation, FakeMemExact, SoftReservedExact
+from harness.model.expectations import (
+    AcpiPresent,
+    CrashRegionKept,
+    E820Stable,
+    Expectation,
+    FakeMemExact,
+    PagingLevels,
+    SoftReservedExact,
+)
 from harness.model.names import TableName
 from harness.model.runtime_steps import KexecRefusedStep, RuntimeRequest, mistake
 from harness.model.steps import (
@@ -31,7 +39,7 @@ MAX_TABLES = 16
 """What the EFI agent takes (MAX_TABLES in plan.h)."""
 FAKE_MEM_PARAMETER = "efi_fake_mem="
 SHORT_STEPS = ("boot", "page_tables", "stress", "alive", "reboot")
-SHORT_EXPECTATIONS = ("no_crash", "kdump_clean")
+SHORT_EXPECTATIONS = ("no_crash", "kdump_clean", "acpi_present", "e820_stable")
 
 
 class Machine(Value):
@@ -48,6 +56,21 @@ class Machine(Value):
         description="A VGA device without option ROM (an option ROM splits System RAM and hides bugs). "
         "OVMF publishes a BGRT only when there is a graphics device.",
     )
+
+    option_roms: list[Size] = Field(
+        default_factory=list,
+        max_length=8,
+        description="PCI devices without a driver, each with an option ROM of this size. The EFI stub hands a copy of "
+        "every ROM to the kernel as setup_data, which splits System RAM.",
+        examples=["[16MiB, 16MiB]"],
+    )
+
+    @model_validator(mode="after")
+    def _roms_that_exist(self) -> Machine:
+        for size in self.option_roms:
+            if size & (size - 1) or not 2**16 <= size <= 2**24:
+                raise ValueError("an option ROM has 64KiB, 128KiB, 256KiB ... up to 16MiB")
+        return self
 
     @model_validator(mode="after")
     def _enough_memory(self) -> Machine:
@@ -164,6 +187,14 @@ class Scenario(Value):
             raise ValueError(f"fake_mem and soft_reserved need {FAKE_MEM_PARAMETER} on a command line")
         return self
 
+    @model_validator(mode="after")
+    def _something_to_compare(self) -> Scenario:
+        """What an expectation about seams between kernels needs to be one."""
+        wrong = next(filter(None, (_vacuous(self, item) for item in self.expect)), None)
+        if wrong:
+            raise ValueError(wrong)
+        return self
+
     @property
     def boot(self) -> BootOptions:
         return next(step.boot for step in self.steps if isinstance(step, BootStep))
@@ -182,3 +213,21 @@ class Scenario(Value):
             elif isinstance(step, CrashKernelStep):
                 found.append(step.crash_kernel)
         return tuple(found)
+
+
+def _vacuous(scenario: Scenario, item: Any) -> str:
+    """Why an expectation cannot be met or broken by the steps of this scenario; empty when it can."""
+    match item:
+        case AcpiPresent() if scenario.machine.cpus < 2:
+            return "acpi_present needs machine: {cpus: 2} or more: without ACPI a kernel finds one CPU"
+        case E820Stable() if len(scenario.kexecs) < 2:
+            return "e820_stable needs two kexec steps or more: it compares what kexec'ed kernels are given"
+        case CrashRegionKept() if not any(
+            word.startswith("crashkernel=")
+            for line in (scenario.cmdline, scenario.boot.cmdline, *(kexec.cmdline for kexec in scenario.kexecs))
+            for word in line
+        ):
+            return "crash_region needs crashkernel= on a command line"
+        case PagingLevels() if len(item.paging_levels) != 1 + len(scenario.following):
+            return f"paging_levels needs one number for each of the {1 + len(scenario.following)} kernels"
+    return ""

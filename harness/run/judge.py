@@ -21,7 +21,7 @@ from harness.model.names import TableName
 from harness.model.plan import Plan
 from harness.model.record import Phase
 from harness.model.verdict import Cause, Check, KnownIssue, Status, Verdict
-from harness.run.checks import runtimerules, xenrules
+from harness.run.checks import runtimerules, seamrules, xenrules
 from harness.run.checks.console import check_console
 from harness.run.checks.crash import check_crash
 from harness.run.checks.ending import check_ending
@@ -66,6 +66,7 @@ _TELLING = (
     Cause.EFI_PAGE_WX,
     Cause.EFI_STRESS,
     *runtimerules.TELLING,
+    *seamrules.TELLING,
     # Of a kdump: whose dump, of what crash, how much of it, what is in it; then how it was made.
     Cause.VMCORE_FOREIGN,
     Cause.WRONG_CRASH,
@@ -189,6 +190,7 @@ def _rules(plan: Plan) -> Iterator[tuple[str, Callable[[Observations], Check | N
     yield "identity", check_identity
     yield "hypervisor", check_hypervisor
     yield from runtimerules.always()
+    yield from seamrules.always()
     yield "console", check_console
     for expectation in plan.scenario.expect:
         match expectation:
@@ -211,6 +213,7 @@ def _rules(plan: Plan) -> Iterator[tuple[str, Callable[[Observations], Check | N
             case other:
                 yield from runtimerules.expected(other)
                 yield from xenrules.expected(other)
+                yield from seamrules.expected(other)
 
 
 def _main(checks: Sequence[Check]) -> Check:
@@ -279,6 +282,7 @@ _TELLING_PASSES = (
     "stress",
     "runtime_",
     "xen_table",
+    *seamrules.NAMES,
     "kdump: memory",
     "kdump: crash",
 )

@@ -42,7 +42,7 @@ from harness.model.steps import (
     StressStep,
 )
 from harness.model.tables import OneTable, PrivateRequest
-from harness.run import captureplan, runtimeplan, xenplan
+from harness.run import captureplan, optionrom, runtimeplan, xenplan
 from harness.run.runtimeplan import RuntimeDriver
 from harness.run.tables import KINDS
 
@@ -122,7 +122,8 @@ def make_plan(
 
 def input_files(plan: Plan) -> dict[str, bytes]:
     """The files that the arguments name inside the run directory, but for the variable store."""
-    return {_file_name(file): file.content for file in fw_cfg_files(plan) if file.content is not None}
+    files = {_file_name(file): file.content for file in fw_cfg_files(plan) if file.content is not None}
+    return files | optionrom.files(plan.scenario.machine.option_roms)
 
 
 def _file_name(file: FwCfgFile) -> str:
@@ -275,6 +276,7 @@ def _argv(plan: Plan, agent: Path) -> tuple[str, ...]:
         # romfile= : the option ROM would become SETUP_PCI setup_data, which splits System RAM below the BGRT and
         # hides the bug from kernels <= 6.7.
         argv += ["-device", "VGA,romfile="]
+    argv += optionrom.arguments(machine.option_roms)
     for payload in plan.payloads:
         node = f"{payload.serial}-file"
         argv += ["-drive", f"if=none,id={node},format=raw,readonly=on,file={_comma(payload.path)}"]

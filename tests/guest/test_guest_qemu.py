@@ -21,7 +21,7 @@ pytestmark = pytest.mark.qemu
 PAD_BYTES = 40 * 2**20
 FACTS = {
     *("cmdline", "iomem", "memmap", "runtime-map", "esrt", "bgrt", "acpi-bgrt", "boot-params", "klog", "tainted"),
-    *("meminfo", "devices", "modules"),
+    *("meminfo", "devices", "modules", "processors", "acpi-tables", "setup-data"),
 }
 
 

@@ -188,6 +188,29 @@ def test_the_disks(tmp_path: Path) -> None:
     assert fact(tmp_path, "devices").splitlines() == ["vda=kernel1", "vdb=initrd1"]
 
 
+def test_the_processors(tmp_path: Path) -> None:
+    put(tmp_path / "sys/devices/system/cpu", {"online": "0-1\n"})
+    put(tmp_path / "proc", {"cpuinfo": "processor\t: 0\nflags\t\t: fpu la57\n\nprocessor\t: 1\nflags\t\t: fpu la57\n"})
+    with running(
+        f"proc={tmp_path}/proc; fact x fact_processors; read forever", tmp_path, sys=tmp_path / "sys"
+    ) as shell:
+        (frame,) = shell.frames(1)
+    assert frame.body.decode().splitlines() == ["online=0-1", "flags\t\t: fpu la57"]
+
+
+def test_the_acpi_tables(tmp_path: Path) -> None:
+    assert fact(tmp_path, "acpi_tables") == "absent\n"
+    put(tmp_path / "sys/firmware/acpi/tables", {"APIC": b"x", "FACP": b"y", "data/BERT": b"z"})
+    assert fact(tmp_path, "acpi_tables").splitlines() == ["APIC", "FACP"]
+
+
+def test_setup_data(tmp_path: Path) -> None:
+    assert fact(tmp_path, "setup_data") == ""
+    put(tmp_path / "sys/kernel/boot_params/setup_data/0", {"type": "0x3\n", "data": b"R" * 1000})
+    put(tmp_path / "sys/kernel/boot_params/setup_data/1", {"type": "0x4\n", "data": b""})
+    assert fact(tmp_path, "setup_data").splitlines() == ["0 0x3 1000", "1 0x4 0"]
+
+
 LOAD = {
     "syscall": "file",
     "kernel": "kernel1",

@@ -39,6 +39,9 @@ READ_FACTS = {
     "klog",
     "modules",
     "boot-params",
+    "processors",
+    "acpi-tables",
+    "setup-data",
 }
 """Facts of the guest agent that a check reads; of other frames every body is kept."""
 COPIED = ("plan.json", "journal.jsonl", "console.log", "qemu.stderr", "end.json")

@@ -3,6 +3,7 @@
 
 sys=${sys-/sys}
 mounts=${mounts-/proc/mounts}
+proc=${proc-/proc}
 
 # fact NAME FUNCTION: sends what the function prints.
 fact() {
@@ -70,6 +71,9 @@ send_facts() {
     fact_file boot-params /sys/kernel/boot_params/data
     fact_file tainted /proc/sys/kernel/tainted
     fact_file meminfo /proc/meminfo
+    fact processors fact_processors
+    fact acpi-tables fact_acpi_tables
+    fact setup-data fact_setup_data
     fact devices fact_devices
     fact_file modules "$work/modules"
     fact klog dmesg
@@ -149,6 +153,34 @@ fact_mok_variables() {
         if [ -r "$file" ]; then
             sum=$(sha256sum "$file")
             printf '%s=%s %s\n' "${file##*/}" "$(stat -c %s "$file")" "${sum%% *}"
+        fi
+    done
+}
+
+fact_processors() {
+    values "$sys/devices/system/cpu" '' online
+    grep -m 1 '^flags' "$proc/cpuinfo"
+}
+
+fact_acpi_tables() {
+    acpi=$sys/firmware/acpi/tables
+    if [ ! -d "$acpi" ]; then
+        echo absent
+        return
+    fi
+    for table in "$acpi"/*; do
+        if [ -f "$table" ]; then
+            printf '%s\n' "${table##*/}"
+        fi
+    done
+}
+
+# A line NUMBER TYPE SIZE for each piece of setup_data that the kernel was given.
+fact_setup_data() {
+    for piece in "$sys"/kernel/boot_params/setup_data/*; do
+        if [ -d "$piece" ]; then
+            one_line "$piece/type"
+            printf '%s %s %s\n' "${piece##*/}" "$value" "$(stat -c %s "$piece/data")"
         fi
     done
 }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from harness.evidence.defect import Defect
 from harness.machine.frame import Frame
+from harness.machine.registers import read_registers
+from harness.model.expectations import PagingLevels
 from harness.model.plan import EpochPlan
-from harness.model.record import Point
+from harness.model.record import ControlEntry, Point
 from harness.run.actions import xen
 from harness.run.locate import Watch, locate
 from harness.run.stage import Stage
@@ -45,3 +48,21 @@ def up(stage: Stage, epoch: EpochPlan) -> None:
     stage.wait("hello", budgets.boot_s if epoch.number == 1 else budgets.kexec_s)
     stage.wait("up", budgets.reply_s)
     stage.sample(Point.UP)
+    if any(isinstance(item, PagingLevels) for item in stage.plan.scenario.expect):
+        _keep_control(stage)
+
+
+def _keep_control(stage: Stage) -> None:
+    """The control registers of all CPUs. What cannot be read becomes a note: that it is missing is for the check."""
+    with stage.machine.memory.stopped():
+        cpus = read_registers(stage.machine.qmp)
+    if isinstance(cpus, Defect):
+        stage.recorder.note(f"no control registers: {cpus}")
+        return
+    entry = ControlEntry(
+        t_s=stage.writer.now_s(),
+        epoch=stage.recorder.epoch,
+        point=Point.UP,
+        cr4=tuple(cpu.cr4 for cpu in cpus),
+    )
+    stage.writer.append(entry)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from harness.evidence import e820, fakemem, iomem
-from harness.evidence.ranges import Range, merged
+from harness.evidence.ranges import Range, merged, without
 from harness.model.names import SoftReserved
 from harness.model.plan import EpochPlan
 from harness.model.verdict import Cause, Check, Evidence, Status
@@ -51,7 +51,7 @@ def check_soft_reserved(observations: Observations, level: SoftReserved) -> Chec
         return unusable_check(_NAME, Unusable(1, Status.ERROR, Cause.SETUP_NOT_PROVED, text), evidence)
     if level is SoftReserved.KEPT:
         for before, after in pairwise(seen):
-            gone = _without(before.shown, after.shown)
+            gone = without(before.shown, after.shown)
             if gone:
                 return _lost(observations, after, gone, evidence)
     rows = sum(len(item.shown) for item in seen)
@@ -80,7 +80,7 @@ def _look(observations: Observations, plan: EpochPlan) -> _Seen | Unusable:
 
 
 def _wrong(observations: Observations, found: _Seen) -> Check:
-    missing, extra = _without(found.wanted, found.shown), _without(found.shown, found.wanted)
+    missing, extra = without(found.wanted, found.shown), without(found.shown, found.wanted)
     said = [f"{item} is missing" for item in missing] + [f"{item} is too much" for item in extra]
     summary = "; ".join(said) or f"rows {_listed(found.shown)} instead of {_listed(found.wanted)}"
     return Check(
@@ -125,18 +125,3 @@ def _evidence(observations: Observations, found: _Seen) -> Evidence:
 
 def _listed(ranges: Sequence[Range]) -> str:
     return ", ".join(map(str, ranges)) or "nothing"
-
-
-def _without(ranges: Sequence[Range], others: Sequence[Range]) -> tuple[Range, ...]:
-    """What is in ``ranges`` but not in ``others``."""
-    left: list[Range] = []
-    for item in merged(ranges):
-        start = item.start
-        for other in merged(others):
-            if other.overlaps(Range(start, item.end)):
-                if start < other.start:
-                    left.append(Range(start, other.start))
-                start = min(other.end, item.end)
-        if start < item.end:
-            left.append(Range(start, item.end))
-    return tuple(left)

@@ -1,0 +1,40 @@
+"""The checks of what one kernel hands to the next, for the judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from harness.model.expectations import AcpiPresent, CrashRegionKept, E820Stable, Expectation, PagingLevels
+from harness.model.verdict import Cause, Check
+from harness.run.checks.acpi import check_acpi
+from harness.run.checks.crashregion import check_crash_region
+from harness.run.checks.e820stable import check_e820_stable
+from harness.run.checks.optionroms import check_option_roms
+from harness.run.checks.paginglevels import check_paging_levels
+from harness.run.observations import Observations
+
+Rule = tuple[str, Callable[[Observations], Check | None]]
+
+NAMES = ("acpi_present", "e820_stable", "crash_region", "paging_levels")
+"""Their summaries are worth the headline of a PASS."""
+TELLING = (Cause.ACPI_LOST, Cause.E820_GROWS, Cause.E820_CHANGED, Cause.PAGING_LEVELS)
+"""Causes, the one that says most first."""
+
+
+def always() -> Iterator[Rule]:
+    """Checks of the machine itself; None where it has nothing of the kind."""
+    yield "option ROMs", check_option_roms
+
+
+def expected(expectation: Expectation) -> Iterator[Rule]:
+    """The check of an expectation; nothing for one of another subject."""
+    match expectation:
+        case AcpiPresent():
+            yield "acpi_present", check_acpi
+        case E820Stable():
+            yield "e820_stable", check_e820_stable
+        case CrashRegionKept():
+            yield "crash_region", check_crash_region
+        case PagingLevels(paging_levels=levels):
+            yield "paging_levels", partial(check_paging_levels, levels=levels)
