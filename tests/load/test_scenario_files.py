@@ -16,16 +16,19 @@ from harness.model.verdict import Cause
 SCENARIOS = ROOT / "scenarios"
 KNOWN = ROOT / "kernels" / "known-issues.yaml"
 IDS = {
-    "bgrt/kexec-file", "bgrt/kexec-load", "esrt/kexec-chain", "esrt/kexec-file", "esrt/kexec-load", "esrt/no-table",
-    "esrt/runtime-data", "kexec/add-efi-memmap", "kexec/alternate", "kexec/cross-version", "survey/memattr",
+    "bgrt/kexec-file", "bgrt/kexec-load", "esrt/acpi-reclaim-kexec", "esrt/kexec-chain", "esrt/kexec-file",
+    "esrt/kexec-load", "esrt/no-table", "esrt/runtime-data", "kexec/add-efi-memmap", "kexec/alternate",
+    "kexec/cross-version", "survey/memattr",
     "fake-mem/kexec", "fake-mem/kexec-kept", "fake-mem/many", "fake-mem/single", "fake-mem/small",
     "fake-mem/two-contiguous",
     "pagetable/both-views", "pagetable/no-global", "pagetable/no-global-kexec", "pagetable/stress", "pagetable/wx-free",
     "pagetable/wx-free-kexec",
     "kdump/after-kexec", "kdump/esrt", "kdump/fake-mem", "kdump/filtered", "kdump/init-dies", "kdump/initrd-table",
     "kdump/lkdtm", "kdump/nmi", "kdump/oops-in-irq", "kdump/placement", "kdump/placement-high",
-    "kdump/small-crashkernel", "kdump/smp", "kdump/sysrq-file", "kdump/sysrq-load",
+    "kdump/region-after-kexec", "kdump/small-crashkernel", "kdump/smp", "kdump/sysrq-file", "kdump/sysrq-load",
     "mixed-mode/boot", "mixed-mode/kexec",
+    "seams/acpi-after-noruntime", "seams/e820-alternate", "seams/e820-stable", "seams/five-to-four-levels",
+    "seams/five-to-four-older", "seams/four-to-four-older", "seams/nogbpages",
     "runtime/control", "runtime/fault-after-kexec", "runtime/fault-get-time", "runtime/fault-matrix",
     "runtime/fault-query-variable-info", "runtime/fault-reset", "runtime/fault-set-variable",
     "runtime/fault-uncovered", "runtime/get-time", "runtime/wedged",
@@ -33,9 +36,9 @@ IDS = {
     "xen/bgrt", "xen/clobbered", "xen/dom0-boot", "xen/esrt", "xen/esrt-runtime", "xen/mapbs", "xen/private-table",
     "xen/rtprop",
 }  # fmt: skip
-NOT_ABOUT_LOST_TABLES = ("pagetable/", "kdump/", "runtime/", "mixed-mode/", "xen/")
+NOT_ABOUT_LOST_TABLES = ("pagetable/", "kdump/", "runtime/", "mixed-mode/", "xen/", "seams/")
 
-NOT_LOSSES = ("runtime/", "mixed-mode/", "kdump/", "xen/")
+NOT_LOSSES = ("runtime/", "mixed-mode/", "kdump/", "xen/", "seams/")
 """Whose known issues have nothing to do with what a kexec overwrites."""
 ON_REQUEST_RUNTIME = (
     *("runtime/fault-get-time", "runtime/fault-matrix", "runtime/fault-uncovered", "runtime/get-time"),
@@ -108,7 +111,7 @@ def test_a_table_that_may_be_overwritten_has_the_proof_of_overlap(variants: tupl
         if proofs != intact:
             without.add(scenario.id)
     # fake-mem/many has no kexec: its tables are there to be reserved.
-    assert without == {"esrt/runtime-data", "esrt/no-table", "fake-mem/many"}
+    assert without == {"esrt/acpi-reclaim-kexec", "esrt/runtime-data", "esrt/no-table", "fake-mem/many"}
 
 
 def test_the_control_differs_from_the_failing_scenario_only_by_the_memory_type(variants: tuple[Variant, ...]) -> None:
@@ -139,6 +142,20 @@ def test_the_causal_control_differs_from_the_failing_scenario_only_by_the_comman
     assert control.model_copy(update=same) == failing
 
 
+def test_the_control_of_the_older_kernel_differs_only_by_the_levels_of_the_first(variants: tuple[Variant, ...]) -> None:
+    control, failing = (one(variants, f"seams/{name}-to-four-older").scenario for name in ("four", "five"))
+    assert control.boot.cmdline == ["no5lvl"]
+    same = {
+        "id": failing.id,
+        "why": failing.why,
+        "refs": failing.refs,
+        "steps": failing.steps,
+        "expect": failing.expect,
+    }
+    assert control.model_copy(update=same) == failing
+    assert control.steps[1:] == failing.steps[1:]
+
+
 def test_no_table_installs_nothing(variants: tuple[Variant, ...]) -> None:
     scenario = one(variants, "esrt/no-table").scenario
     assert scenario.firmware.tables == []
@@ -160,6 +177,9 @@ def test_known_issues_are_for_scenarios_that_exist(variants: tuple[Variant, ...]
     assert {(issue.scenario, issue.cause, issue.epoch) for issue in issues} == {
         ("esrt/kexec-load", Cause.ESRT_CORRUPT, 2),
         ("kexec/alternate", Cause.ESRT_CORRUPT, 3),
+        ("esrt/acpi-reclaim-kexec", Cause.TABLE_REFUSED, 2),
+        ("seams/e820-alternate", Cause.E820_GROWS, 3),
+        ("seams/five-to-four-older", Cause.TRIPLE_FAULT, 2),
         ("bgrt/kexec-load", Cause.BGRT_CORRUPT, 2),
         ("tables/bgrt-kexec-load", Cause.BGRT_CORRUPT, 2),
         ("fake-mem/kexec-kept", Cause.SOFT_RESERVED_LOST, 2),
@@ -175,8 +195,9 @@ def test_a_known_loss_is_in_the_epoch_that_kexec_load_enters(variants: tuple[Var
     hit = 0
     for variant in variants:
         issue = match(issues, variant.scenario.id, variant.scenario.kernel)
-        # What is Soft Reserved is lost by both calls, and so are the rights of firmware's pages.
-        other = (Cause.SOFT_RESERVED_LOST, Cause.EFI_PAGE_WX)
+        # What is Soft Reserved is lost by both calls, and so are the rights of firmware's pages; what is refused is
+        # not lost.
+        other = (Cause.SOFT_RESERVED_LOST, Cause.EFI_PAGE_WX, Cause.TABLE_REFUSED)
         if variant.scenario.id.startswith(NOT_LOSSES):
             continue
         if issue is not None and issue.epoch is not None and issue.cause not in other:
@@ -193,4 +214,4 @@ def test_a_scenario_that_only_uses_kexec_file_load_has_no_known_issue(variants: 
     safe = [v for v in variants if not any(kexec.syscall is Syscall.LOAD for kexec in v.scenario.kexecs)]
     assert safe
     found = {v.scenario.id for v in safe if match(issues, v.scenario.id, v.scenario.kernel)}
-    assert found == {"pagetable/wx-free-kexec"}  # no table is lost there, but rights
+    assert found == {"pagetable/wx-free-kexec", "esrt/acpi-reclaim-kexec"}  # no table is lost there
