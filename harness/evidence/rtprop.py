@@ -2,7 +2,8 @@
 
 Linux takes the 8 bytes once, at boot, and ANDs the mask into its own (efi_config_parse_tables(),
 drivers/firmware/efi/efi.c). No file shows the mask. What shows is its effect: without GetVariable and
-GetNextVariableName efisubsys_init() registers no variable operations, and efivarfs cannot be mounted.
+GetNextVariableName efisubsys_init() registers no variable operations, and efivarfs cannot be mounted; without
+SetVariable it is mounted read-only.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from harness.evidence.shown import Shown, listed
 TABLE_BYTES = 8
 GET_VARIABLE = 0x10
 GET_NEXT_VARIABLE_NAME = 0x20
+SET_VARIABLE = 0x40
 _NEEDED = GET_VARIABLE | GET_NEXT_VARIABLE_NAME
 _LAYOUT = struct.Struct("<HHI")
 _FACT = "efivarfs"
@@ -61,4 +63,8 @@ def differences(shown: Shown) -> tuple[str, ...]:
         )
     if table.mask & _NEEDED != _NEEDED and variables == "yes":
         return (f"the table lacks GetVariable or GetNextVariableName (mask {table.mask:#x}), but efivarfs is mounted",)
+    writable = shown.values(_FACT).get("options", "").split(",")[0] == "rw"
+    if variables == "yes" and writable != bool(table.mask & SET_VARIABLE):
+        has, how = ("lacks", "can be written to") if writable else ("has", "is read-only")
+        return (f"the table {has} SetVariable (mask {table.mask:#x}), but efivarfs {how}",)
     return listed(shown, "RTPROP")

@@ -18,6 +18,7 @@ from harness.load.words import did_you_mean
 
 ON_REQUEST = (
     "survey/*",
+    "tables/*",
     "fake-mem/*",
     "pagetable/both-views",
     "kdump/fake-mem",
@@ -30,10 +31,10 @@ ON_REQUEST = (
     "runtime/wedged",
     "xen/*",
 )
-"""Run only when they are named: scenarios that gather facts and judge nothing new, and scenarios for kernels that must
-be built first (10 minutes) and guests that many a host cannot hold. kdump/small-crashkernel never passes;
-of the runtime ones two need a built kernel, the others take long or end in machines that hang; those on Xen need a
-hypervisor, which is fetched first, and a minute or two each."""
+"""Run only when they are named: scenarios that gather facts and judge nothing new, those of every table and call on
+every kernel, and scenarios for kernels that must be built first (10 minutes) and guests that many a host cannot hold.
+kdump/small-crashkernel never passes; of the runtime ones two need a built kernel, the others take long or end in
+machines that hang; those on Xen need a hypervisor, which is fetched first, and a minute or two each."""
 
 
 def glob_matches(glob: str, text: str) -> bool:

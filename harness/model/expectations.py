@@ -31,6 +31,15 @@ class NoCrash(Value):
     no_crash: Literal[True] = Field(default=True, description="No panic, oops or BUG on the console, in any epoch.")
 
 
+class NoRamdisk(Value):
+    no_ramdisk: Literal[True] = Field(
+        default=True,
+        description="The last kernel, which a kexec with no_initrd starts, finds no initrd: it prints no `RAMDISK:` "
+        "line and comes to where a kernel without a root file system ends, `Unable to mount root fs`; although the EFI "
+        "stub's INITRD table of the first boot is in its list of tables.",
+    )
+
+
 class FakeMemExact(Value):
     fake_mem: FakeMem = Field(
         description="Every efi_fake_mem= entry took effect in every kernel that has it on its command line, and the "
@@ -118,6 +127,7 @@ def _expectation_tag(item: Any) -> str | None:
 _EXPECTATIONS = (
     "table_intact",
     "kexec_would_overlap",
+    "no_ramdisk",
     "fake_mem",
     "soft_reserved",
     "efi_page_tables",
@@ -138,6 +148,7 @@ _EXPECTATIONS = (
 Expectation = Annotated[
     Annotated[TableIntact, Tag("table_intact")]
     | Annotated[KexecWouldOverlap, Tag("kexec_would_overlap")]
+    | Annotated[NoRamdisk, Tag("no_ramdisk")]
     | Annotated[FakeMemExact, Tag("fake_mem")]
     | Annotated[SoftReservedExact, Tag("soft_reserved")]
     | Annotated[EfiPageTables, Tag("efi_page_tables")]

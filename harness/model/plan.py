@@ -87,6 +87,8 @@ class EpochPlan(Value):
     cmdline: str
     initrd: Path
     initrd_size_bytes: int
+    without_initrd: bool = False
+    """It is loaded without the initrd, cannot report, and ends where it would mount its root."""
     syscall: Syscall | None = None
     """How this epoch is entered; None for the first."""
     kernel_serial: str = ""

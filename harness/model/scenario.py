@@ -17,6 +17,7 @@ from harness.model.expectations import (
     E820Stable,
     Expectation,
     FakeMemExact,
+    NoRamdisk,
     PagingLevels,
     SoftReservedExact,
 )
@@ -39,7 +40,7 @@ MAX_TABLES = 16
 """What the EFI agent takes (MAX_TABLES in plan.h)."""
 FAKE_MEM_PARAMETER = "efi_fake_mem="
 SHORT_STEPS = ("boot", "page_tables", "stress", "alive", "reboot")
-SHORT_EXPECTATIONS = ("no_crash", "kdump_clean", "acpi_present", "e820_stable")
+SHORT_EXPECTATIONS = ("no_crash", "no_ramdisk", "kdump_clean", "acpi_present", "e820_stable")
 
 
 class Machine(Value):
@@ -157,6 +158,18 @@ class Scenario(Value):
             raise ValueError(
                 "with vga OVMF has a BGRT of its own, and a kernel takes the first: leave out vga, or the bgrt table"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _without_initrd(self) -> Scenario:
+        last = self.steps[-1]
+        wanted = any(isinstance(item, NoRamdisk) for item in self.expect)
+        if any(kexec.no_initrd for kexec in self.kexecs[:-1]) or (
+            self.kexecs and self.kexecs[-1].no_initrd and not isinstance(last, KexecStep)
+        ):
+            raise ValueError("nothing can come after a kexec with no_initrd: that kernel ends for want of a root")
+        if wanted != bool(self.kexecs and self.kexecs[-1].no_initrd):
+            raise ValueError("no_ramdisk and a last kexec with no_initrd belong together")
         return self
 
     @model_validator(mode="after")

@@ -43,6 +43,12 @@ class NextKernel(Value):
 class KexecOptions(NextKernel):
     """One kexec into the next kernel."""
 
+    no_initrd: bool = Field(
+        default=False,
+        description="Load it without any initrd, as the last step: it panics where it would mount its root. Needs the "
+        "expectation no_ramdisk.",
+    )
+
 
 class CrashKernelOptions(NextKernel):
     """The capture kernel, loaded into the memory that ``crashkernel=`` keeps for it; a crash starts it."""

@@ -35,6 +35,8 @@ class Cause(StrEnum):
     TPM_LOG_CORRUPT = "tpm-log-corrupt"
     PRIVATE_CORRUPT = "private-corrupt"
     CANARY_DAMAGED = "canary-damaged"
+    STALE_INITRD = "stale-initrd"
+    """A kernel that was given no initrd took one, by a table of an earlier kernel's boot."""
     FAKE_MEM_MISMATCH = "fake-mem-mismatch"
     """The kernel's EFI memory map is not what firmware's map and the efi_fake_mem= entries make."""
     SOFT_RESERVED_MISMATCH = "soft-reserved-mismatch"

@@ -12,6 +12,7 @@ from harness.model.expectations import (
     KdumpClean,
     KexecWouldOverlap,
     NoCrash,
+    NoRamdisk,
     SoftReservedExact,
     StressClean,
     TableIntact,
@@ -30,6 +31,7 @@ from harness.run.checks.identity import check_identity
 from harness.run.checks.kdump import kdump_rules
 from harness.run.checks.overlap import check_overlap
 from harness.run.checks.pagetables import check_page_tables
+from harness.run.checks.ramdisk import check_ramdisk
 from harness.run.checks.setup import check_setup
 from harness.run.checks.softreserved import check_soft_reserved
 from harness.run.checks.stress import check_stress
@@ -38,25 +40,21 @@ from harness.run.checks.xenrun import check_hypervisor
 from harness.run.gate import Refusal
 from harness.run.observations import Observations
 from harness.run.record import Record, UnreadableRecordError
+from harness.run.tables import corrupt
 
 # Whose word counts first when several checks are not PASS: a FAIL is proved by its own evidence whatever else went
 # wrong; ERROR comes before UNSUPPORTED, since with an ERROR nothing is known.
 _SEVERITY = (Status.FAIL, Status.ERROR, Status.UNSUPPORTED, Status.PASS)
 
 # Damage to a table accuses the kernel only where the table was as planned, and the kernel too: see _accuses().
-_DAMAGE = (
-    Cause.ESRT_CORRUPT,
-    Cause.BGRT_CORRUPT,
-    Cause.MEMATTR_CORRUPT,
-    Cause.CANARY_DAMAGED,
-    Cause.TABLE_REFUSED,
-)
+_DAMAGE = (*map(corrupt, TableName), Cause.CANARY_DAMAGED, Cause.TABLE_REFUSED)
 _CRASH = {Cause.PANIC, Cause.OOPS}
 _STRANGER = (Cause.SETUP_NOT_PROVED, Cause.OLD_KERNEL, Cause.WRONG_KERNEL, Cause.RESET, Cause.BOOT_LOOP)
 
 # Of several FAILs the one that says most names the cause: damage explains a crash, a crash explains a silence.
 _TELLING = (
-    *_DAMAGE[:4],
+    *_DAMAGE[:-1],
+    Cause.STALE_INITRD,
     Cause.XEN_TABLE_UNPROTECTED,
     Cause.XEN_TABLE_LOST,
     Cause.FAKE_MEM_MISMATCH,
@@ -204,16 +202,22 @@ def _rules(plan: Plan) -> Iterator[tuple[str, Callable[[Observations], Check | N
                 yield "soft_reserved", partial(check_soft_reserved, level=extent)
             case EfiPageTables(efi_page_tables=rule):
                 yield f"efi_page_tables: {rule}", partial(check_page_tables, level=rule)
-            case StressClean():
-                yield "stress", check_stress
             case KdumpClean():
                 yield from kdump_rules()
-            case NoCrash():
-                yield "no_crash", check_crash
+            case NoRamdisk() | NoCrash() | StressClean():
+                yield _PLAIN[type(expectation)]
             case other:
                 yield from runtimerules.expected(other)
                 yield from xenrules.expected(other)
                 yield from seamrules.expected(other)
+
+
+_PLAIN: dict[type, tuple[str, Callable[[Observations], Check | None]]] = {
+    NoRamdisk: ("no_ramdisk", check_ramdisk),
+    NoCrash: ("no_crash", check_crash),
+    StressClean: ("stress", check_stress),
+}
+"""Expectations without a value."""
 
 
 def _main(checks: Sequence[Check]) -> Check:
@@ -280,6 +284,7 @@ _TELLING_PASSES = (
     "soft_reserved",
     "efi_page_tables",
     "stress",
+    "no_ramdisk",
     "runtime_",
     "xen_table",
     *seamrules.NAMES,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.evidence import klog
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
 from harness.machine.frame import Frame
@@ -31,10 +32,36 @@ def locate(plan: Plan, frames: list[Frame], read: Reader) -> Iterator[Watch | st
     systab = next((frame for frame in frames if frame.kind == "systab"), None)
     listing = systab.body.decode("ascii", "replace") if systab else ""
     for name in plan.watch:
-        found = _installed(name, frames, listing, read) or _own(name, listing, read)
+        installed = _installed(name, frames, listing, read)
+        if installed is None and KINDS[name].late is not None:
+            continue
+        found = installed or _own(name, listing, read)
         if isinstance(found, Watch) and found.pages.size_bytes > _MAX_BYTES:
             found = Defect(f"it claims {found.pages.size_bytes} bytes, more than a table can have")
         yield f"{name}: {found}" if isinstance(found, Defect) else found
+
+
+def late_tables(plan: Plan) -> tuple[TableName, ...]:
+    """The watched tables that are not there before the EFI stub has run."""
+    installed = {table.name for table in plan.tables}
+    return tuple(name for name in plan.watch if KINDS[name].late is not None and name not in installed)
+
+
+def locate_late(plan: Plan, lines: Sequence[klog.Line], read: Reader) -> Iterator[Watch | str]:
+    """As ``locate``, for the tables that the EFI stub has installed, by what the first kernel has printed."""
+    tables = klog.config_tables(lines)
+    for name in late_tables(plan):
+        late = KINDS[name].late
+        address = tables[0].get(late.listed) if tables and late is not None else None
+        if address is None or late is None:
+            yield f"{name}: the first kernel's efi: line does not list it"
+            continue
+        size_bytes = late.size(read(address, late.header_bytes))
+        if isinstance(size_bytes, Defect):
+            yield f"{name}: {size_bytes}"
+            continue
+        table = Range.sized(address, size_bytes)
+        yield Watch(name, table, table)
 
 
 def _installed(name: TableName, frames: list[Frame], listing: str, read: Reader) -> Watch | Defect | None:

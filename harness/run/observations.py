@@ -137,11 +137,14 @@ class Observations:
 
     @cached_property
     def baselines(self) -> dict[TableName, Baseline]:
-        """The watched tables that exist, as they were at the hand-off."""
-        found = {}
+        """The watched tables that exist, as they were at the hand-off; those of the EFI stub when the first kernel was
+        up."""
+        found: dict[TableName, Baseline] = {}
         for sample in self.record.samples:
-            if sample.point is Point.HANDOFF and sample.subject in set(TableName):
-                name = TableName(sample.subject)
+            name = TableName(sample.subject) if sample.subject in set(TableName) else None
+            if name is None or name in found:
+                continue
+            if sample.point is Point.HANDOFF or tables.KINDS[name].late is not None:
                 found[name] = Baseline(
                     name=name,
                     pages=Range.sized(sample.address, sample.size_bytes),
@@ -153,11 +156,12 @@ class Observations:
         return found
 
     def samples(self, name: TableName) -> tuple[SampleEntry, ...]:
-        """All samples of a table after the hand-off, in order of time."""
+        """All samples of a table after its baseline, in order of time."""
+        first = self.baselines[name].sample if name in self.baselines else None
         return tuple(
             sample
             for sample in self.record.samples
-            if sample.subject == name.value and sample.point is not Point.HANDOFF
+            if sample.subject == name.value and sample.point is not Point.HANDOFF and sample != first
         )
 
     @cached_property

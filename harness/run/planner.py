@@ -17,7 +17,7 @@ from harness.model.actions import (
     PageTablesAction,
     StressAction,
 )
-from harness.model.expectations import EfiPageTables, KexecWouldOverlap, TableIntact
+from harness.model.expectations import EfiPageTables, KexecWouldOverlap, NoRamdisk, TableIntact
 from harness.model.kernel import HypervisorImage, KernelImage
 from harness.model.names import TableName
 from harness.model.pagetables import EfiPages
@@ -37,7 +37,9 @@ from harness.model.steps import (
     CaptureStep,
     CrashKernelStep,
     CrashStep,
+    KexecOptions,
     KexecStep,
+    NextKernel,
     PageTablesStep,
     StressStep,
 )
@@ -157,10 +159,11 @@ def _epochs(scenario: Scenario, prepared: Prepared, nonce: str) -> tuple[EpochPl
                 scenario, runtimeplan.with_reboot(scenario, captureplan.cmdline_of(options), number), nonce, number
             ),
             initrd=initrd.path,
-            initrd_size_bytes=initrd.size_bytes,
+            initrd_size_bytes=0 if _rootless(options) else initrd.size_bytes,
+            without_initrd=_rootless(options),
             syscall=options.syscall,
             kernel_serial=serial("kernel", kernel.image),
-            initrd_serial=serial("initrd", initrd.path),
+            initrd_serial="" if _rootless(options) else serial("initrd", initrd.path),
         )
         for number, (options, kernel, initrd) in enumerate(
             zip(scenario.following, prepared.kernels[1:], prepared.initrds[1:], strict=True), 2
@@ -168,6 +171,10 @@ def _epochs(scenario: Scenario, prepared: Prepared, nonce: str) -> tuple[EpochPl
     ]
     actions = _actions(scenario)
     return tuple(epoch.model_copy(update={"actions": tuple(actions[epoch.number])}) for epoch in (first, *later))
+
+
+def _rootless(options: NextKernel) -> bool:
+    return isinstance(options, KexecOptions) and options.no_initrd
 
 
 def _actions(scenario: Scenario) -> dict[int, list[Action]]:
@@ -204,9 +211,10 @@ def _payloads(epochs: Sequence[EpochPlan]) -> tuple[Payload, ...]:
         payloads[epoch.kernel_serial] = Payload(
             serial=epoch.kernel_serial, path=epoch.kernel.image, size_bytes=epoch.kernel.size_bytes
         )
-        payloads[epoch.initrd_serial] = Payload(
-            serial=epoch.initrd_serial, path=epoch.initrd, size_bytes=epoch.initrd_size_bytes
-        )
+        if not epoch.without_initrd:
+            payloads[epoch.initrd_serial] = Payload(
+                serial=epoch.initrd_serial, path=epoch.initrd, size_bytes=epoch.initrd_size_bytes
+            )
     return tuple(payloads.values())
 
 
@@ -239,6 +247,10 @@ def _watched(scenario: Scenario) -> tuple[TableName, ...]:
     named |= xenplan.watched(scenario)
     if any(isinstance(item, EfiPageTables) and item.efi_page_tables is EfiPages.WX_FREE for item in scenario.expect):
         named.add(TableName.MEMATTR)
+    # What is installed is read back in any case: that is the proof that it was.
+    named |= {table.name for table in scenario.firmware.tables}
+    if any(isinstance(item, NoRamdisk) for item in scenario.expect):
+        named.add(TableName.INITRD)
     return tuple(name for name in TableName if name in named)
 
 

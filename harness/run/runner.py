@@ -132,7 +132,10 @@ class _Run:
         try:
             boot.firmware(stage)
             for epoch in stage.plan.epochs:
-                boot.up(stage, epoch)
+                if epoch.without_initrd:
+                    boot.rootless(stage)
+                else:
+                    boot.up(stage, epoch)
                 for action in epoch.actions:
                     self._do(action, epoch)
         except EndedError as ended:

@@ -20,6 +20,9 @@ from harness.model.kernel import Capability
 from harness.model.names import TableName
 from harness.model.verdict import Cause
 
+INITRD_BYTES = 16
+"""struct linux_efi_initrd: where the initrd begins, and its size (include/linux/efi.h)."""
+
 Reader = Callable[[int, int], bytes]
 """Guest-physical memory: address, bytes."""
 
@@ -47,6 +50,18 @@ class Pointer:
 
 
 @dataclass(frozen=True)
+class Late:
+    """How a table is found that is not there at the hand-off: by the first kernel's ``efi:`` line, when it is up."""
+
+    listed: str
+    """The table's name in that line."""
+    size: Callable[[bytes], int | Defect]
+    """How long it is, from its first bytes."""
+    header_bytes: int = 4096
+    """How many of them."""
+
+
+@dataclass(frozen=True)
 class Kind:
     """All that is special about one table."""
 
@@ -67,6 +82,8 @@ class Kind:
     """None: no kernel shows anything of it."""
     unseen: str = "no sysfs file shows the {word}; only its bytes were compared"
     """What to say when ``inside`` is None."""
+    late: Late | None = None
+    """Set for a table that Linux's EFI stub installs, after the hand-off."""
     capability: Capability | None = None
     """What a kernel needs to look at the table at all."""
     reserved: bool = True
@@ -211,6 +228,7 @@ KINDS: Mapping[TableName, Kind] = {
         how_to_have="Linux's EFI stub installs it after the hand-off; use initrd: none in a kexec step.",
         guid=guids.INITRD,
         find=_nowhere,
+        late=Late("INITRD", lambda _data: INITRD_BYTES),
         unseen="no kernel shows the {word}; only its bytes were compared",
         reserved=False,
     ),

@@ -66,11 +66,12 @@ def test_rtprop_that_makes_no_sense(data: bytes) -> None:
 
 
 MOUNTED = {"efivarfs": "mounted=yes\noptions=rw,relatime\n"}
+READ_ONLY = {"efivarfs": "mounted=yes\noptions=ro,relatime\n"}
 NOT_MOUNTED = {"efivarfs": "mounted=no\nmessage=mount: mounting efivarfs failed: No such device\n"}
 
 
 @pytest.mark.parametrize(
-    ("mask", "facts"), [(0x3FFF, MOUNTED), (0x30, MOUNTED), (0x3FEF, NOT_MOUNTED), (0, NOT_MOUNTED)]
+    ("mask", "facts"), [(0x3FFF, MOUNTED), (0x30, READ_ONLY), (0x3FEF, NOT_MOUNTED), (0, NOT_MOUNTED)]
 )
 def test_rtprop_and_efivarfs_agree(mask: int, facts: Mapping[str, str]) -> None:
     assert rtprop.differences(shown(rtprop.build(mask), facts, "RTPROP")) == ()
@@ -85,6 +86,8 @@ def test_rtprop_and_efivarfs_agree(mask: int, facts: Mapping[str, str]) -> None:
             MOUNTED,
             "lacks GetVariable or GetNextVariableName (mask 0x3fdf), but efivarfs is mounted",
         ),
+        (rtprop.build(0x3FFF), READ_ONLY, "has SetVariable (mask 0x3fff), but efivarfs is read-only"),
+        (rtprop.build(0x3FBF), MOUNTED, "lacks SetVariable (mask 0x3fbf), but efivarfs can be written to"),
         (bytes(8), MOUNTED, "firmware's own table is bad"),
     ],
 )

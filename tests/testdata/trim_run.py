@@ -37,6 +37,9 @@ READ_FACTS = {
     "acpi-bgrt",
     "kexec-klog",
     "klog",
+    "efivarfs",
+    "mok-variables",
+    "meminfo",
     "modules",
     "boot-params",
     "processors",
@@ -51,7 +54,7 @@ TEXTS = ("plan.json", "journal.jsonl", "qemu.stderr", "end.json", "autopsy.json"
 MAX_BYTES = 300_000
 KEPT = re.compile(
     rb"efi|EFI|esrt|ESRT|bgrt|BGRT|MEMATTR|e820|Linux version|[Cc]ommand line|ttyS0|smp: Brought|devtmpfs: init"
-    rb"|Run /init|kexec|crash|Crash|Kdump|vmcore|reserve|Reserve|[Uu]nknown|Firmware|System halted"
+    rb"|RAMDISK|root fs|Run /init|kexec|crash|Crash|Kdump|vmcore|reserve|Reserve|[Uu]nknown|Firmware|System halted"
 )
 """What a check may look for in a boot."""
 TELLING = re.compile(rb"panic|BUG|Oops|WARNING|Call Trace|\bfault|!!!!|cut here|sysrq")

@@ -62,7 +62,9 @@ next_kernel() {
         ;;
     esac
     mkdir -p "$next"
-    fetch "$kernel" "$kernel_size" kernel && fetch "$initrd" "$initrd_size" initrd
+    fetch "$kernel" "$kernel_size" kernel || return
+    # A kernel can be loaded without any initrd.
+    [ "$initrd" = none ] || fetch "$initrd" "$initrd_size" initrd
 }
 
 # find_disk SERIAL: sets $disk; reports when there is none.
@@ -103,7 +105,13 @@ load() {
     load_mark="harness: load $link_sequence $syscall"
     echo "<7>$load_mark" >>"$kmsg"
     if [ "$syscall" = file ]; then
-        hkexec "$load_file" "$next/kernel" "$next/initrd" "$next_cmdline" >"$work/output" 2>&1
+        if [ "$initrd" = none ]; then
+            hkexec "$load_file" "$next/kernel" none "$next_cmdline"
+        else
+            hkexec "$load_file" "$next/kernel" "$next/initrd" "$next_cmdline"
+        fi >"$work/output" 2>&1
+    elif [ "$initrd" = none ]; then
+        kexec -d -c "$load_flag" "$next/kernel" --command-line="$next_cmdline" >"$work/output" 2>&1
     else
         kexec -d -c "$load_flag" "$next/kernel" --initrd="$next/initrd" --command-line="$next_cmdline" >"$work/output" 2>&1
     fi

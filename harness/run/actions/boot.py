@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from harness.evidence.defect import Defect
 from harness.machine.frame import Frame
 from harness.machine.registers import read_registers
 from harness.model.expectations import PagingLevels
 from harness.model.plan import EpochPlan
-from harness.model.record import ControlEntry, Point
+from harness.model.record import ControlEntry, EndKind, Point
 from harness.run.actions import xen
-from harness.run.locate import Watch, locate
+from harness.run.locate import Watch, late_tables, locate, locate_late
 from harness.run.stage import Stage
 
 
@@ -26,11 +28,7 @@ def firmware(stage: Stage) -> None:
     memory = stage.machine.memory
     with memory.stopped():
         frames = [item.data for item in stage.machine.feed.since() if isinstance(item.data, Frame)]
-        for found in locate(stage.plan, frames, memory.read):
-            if isinstance(found, Watch):
-                stage.watches.append(found)
-            else:
-                stage.recorder.note(found)
+        _watch(stage, locate(stage.plan, frames, memory.read))
         xen.prepare(stage, frames)
         stage.sample(Point.HANDOFF)
     stage.probe(Point.HANDOFF)
@@ -47,6 +45,9 @@ def up(stage: Stage, epoch: EpochPlan) -> None:
     xen.hypervisor(stage)
     stage.wait("hello", budgets.boot_s if epoch.number == 1 else budgets.kexec_s)
     stage.wait("up", budgets.reply_s)
+    if epoch.number == 1 and late_tables(stage.plan):
+        lines = stage.observations().epoch_lines(epoch.number)
+        _watch(stage, locate_late(stage.plan, lines, stage.machine.memory.read))
     stage.sample(Point.UP)
     if any(isinstance(item, PagingLevels) for item in stage.plan.scenario.expect):
         _keep_control(stage)
@@ -66,3 +67,21 @@ def _keep_control(stage: Stage) -> None:
         cr4=tuple(cpu.cr4 for cpu in cpus),
     )
     stage.writer.append(entry)
+
+
+def rootless(stage: Stage) -> None:
+    """A kernel without an initrd: it panics, at the latest where it would mount its root.
+
+    Raises:
+        EndedError: it did not, or the run ended otherwise.
+    """
+    stage.ending({EndKind.PANIC}, stage.plan.budgets.kexec_s, stage.cursor)
+    stage.sample(Point.END)
+
+
+def _watch(stage: Stage, located: Iterable[Watch | str]) -> None:
+    for found in located:
+        if isinstance(found, Watch):
+            stage.watches.append(found)
+        else:
+            stage.recorder.note(found)

@@ -30,7 +30,7 @@ def load(stage: Stage, command: str, target: EpochPlan) -> None:
         "syscall": str(target.syscall),
         "kernel": target.kernel_serial,
         "kernel_size": str(target.kernel.size_bytes),
-        "initrd": target.initrd_serial,
+        "initrd": target.initrd_serial or "none",
         "initrd_size": str(target.initrd_size_bytes),
         "cmdline": target.cmdline,
     }

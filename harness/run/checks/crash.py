@@ -11,6 +11,7 @@ from harness.model.actions import CrashAction
 from harness.model.kdump import TRIGGERS
 from harness.model.record import Phase
 from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.run.checks.ramdisk import NO_ROOT
 from harness.run.observations import Observations
 
 _NAME = "no_crash"
@@ -20,7 +21,7 @@ def check_crash(observations: Observations) -> Check:
     """Every line of the console is held against the table of crash formats."""
     found = crash.find(observations.lines)
     fatal = [item for item in found if item.severity is not Severity.WARNING]
-    wanted = _wanted(observations, fatal)
+    wanted = (*_wanted(observations, fatal), *_no_root(observations, fatal))
     fatal = [item for item in fatal if item not in wanted]
     if fatal:
         return _crashed(observations, fatal)
@@ -57,6 +58,15 @@ def _wanted(observations: Observations, fatal: Sequence[Crash]) -> Sequence[Cras
         if any(re.search(TRIGGERS[by].report, item.text) for item in report):
             return report
     return ()
+
+
+def _no_root(observations: Observations, fatal: Sequence[Crash]) -> Sequence[Crash]:
+    """The panic with which a kernel must end that was given no initrd."""
+    rootless = {epoch.number for epoch in observations.plan.epochs if epoch.without_initrd}
+    lines = {line.number: line for line in observations.lines}
+    return [
+        item for item in fatal if NO_ROOT in item.text and observations.epoch_of(lines[item.line_number]) in rootless
+    ]
 
 
 def _crashed(observations: Observations, fatal: Sequence[Crash]) -> Check:

@@ -61,7 +61,8 @@ def check_identity(observations: Observations) -> Check | None:
 
 
 def _epochs(observations: Observations) -> tuple[EpochPlan, ...]:
-    return observations.plan.epochs
+    """Those that can report. What a kernel without an initrd is, is seen on its console (``no_ramdisk``)."""
+    return tuple(epoch for epoch in observations.plan.epochs if not epoch.without_initrd)
 
 
 def _expected(observations: Observations, hellos: dict[int, tuple[FrameEntry, ...]]) -> Sequence[EpochPlan]:

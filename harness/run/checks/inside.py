@@ -39,6 +39,16 @@ def check_inside(observations: Observations, baseline: Baseline, title: str) -> 
     return None
 
 
+def consequences(observations: Observations, baseline: Baseline, since: int) -> Iterator[tuple[str, str]]:
+    """What the kernels from an epoch on show otherwise than the table said when it was whole, and where that stands."""
+    inside = KINDS[baseline.name].inside
+    for epoch in observations.plan.epochs[since - 1 :] if inside is not None and since >= 1 else ():
+        if inside is None or any(observations.record.fact(epoch.number, name) is None for name in inside.facts):
+            continue
+        for text in inside.differences(_shown(observations, baseline, epoch)):
+            yield f"in epoch {epoch.number}: {text}", observations.where(epoch.number, inside.facts[0])
+
+
 def _not_reported(baseline: Baseline, epoch: int, missing: Sequence[str], title: str) -> Check:
     return Check(
         name=title,

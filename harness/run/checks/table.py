@@ -118,18 +118,21 @@ class _Payload:
 def _corrupt(finding: _Finding, title: str) -> Check:
     baseline, sample = finding.baseline, finding.sample
     covering = finding.covering(baseline.table)
+    after = tuple(inside.consequences(finding.observations, baseline, sample.epoch))
     culprit = f": {covering[0]} of {_call(finding.load)} covers it" if finding.load and covering else ""
     return Check(
         name=title,
         status=Status.FAIL,
         cause=corrupt(baseline.name),
-        summary=f"the {finding.name} at {baseline.table.start:#x} was overwritten, seen {finding.when}{culprit}",
+        summary=f"the {finding.name} at {baseline.table.start:#x} was overwritten, seen {finding.when}{culprit}"
+        + (f"; {after[0][0]}" if after else ""),
         epoch=sample.epoch,
         evidence=(
             _change(finding),
             *_poisoned(finding),
             *_culprit(finding, baseline.table),
             *(item for segment in covering if finding.load for item in _attributed(finding, finding.load, segment)),
+            *(Evidence(text=text, where=where) for text, where in after[:4]),
             *inside.kernel_words(finding.observations, baseline.name, sample.epoch),
             *_maps(finding.observations, baseline, finding.load.epoch if finding.load else sample.epoch),
         ),
@@ -255,9 +258,10 @@ def _canary_damaged(finding: _Finding, spoiled: tuple[Range, ...], title: str) -
 
 def _intact(observations: Observations, baseline: Baseline, title: str) -> Check:
     samples = _judged(observations, baseline.name)
-    taken = {(sample.epoch, sample.point) for sample in samples}
-    planned = [epoch.number for epoch in observations.plan.epochs]
-    borders = [(number, point) for number in planned for point in (Point.UP, Point.LOADED)][:-1]
+    taken = {(sample.epoch, sample.point) for sample in (baseline.sample, *samples)}
+    planned = [epoch.number for epoch in observations.plan.epochs if not epoch.without_initrd]
+    borders = [(number, point) for number in planned for point in (Point.UP, Point.LOADED)]
+    borders = [border for border in borders if border != (len(observations.plan.epochs), Point.LOADED)]
     missing = [f"{number} ({point})" for number, point in borders if (number, point) not in taken]
     missing += [f"{number} (no report)" for number in planned if observations.record.frame("up", number) is None]
     if missing:
