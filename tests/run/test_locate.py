@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from harness.evidence import esrt
+from harness.evidence import esrt, klog
 from harness.evidence.ranges import Range
 from harness.machine.frame import Frame
 from harness.model import guids
 from harness.model.names import TableName
 from harness.model.plan import Plan
-from harness.run.locate import Watch, locate
+from harness.run.locate import Watch, late_tables, locate, locate_late
 
 from .synthetic import NONCE, kernel, plan, prepared, scenario
 
@@ -37,7 +37,7 @@ class Memory:
 
 
 def _plan(*tables: str) -> Plan:
-    return plan(scenario(expect=[{"table_intact": name} for name in tables]), prepared([kernel()] * 2))
+    return plan(scenario(firmware={}, expect=[{"table_intact": name} for name in tables]), prepared([kernel()] * 2))
 
 
 def _systab(tables: Mapping[str, int]) -> Frame:
@@ -171,6 +171,32 @@ def test_not_found_has_a_reason(name: str, frames: list[Frame], memory: Memory, 
     (found,) = locate(_plan(name), frames, memory.read)
     assert isinstance(found, str)
     assert found.startswith(reason), found
+
+
+EFI_LINE = b"[    0.000000] efi: ACPI=0x3f77d000 ACPI 2.0=0x3f77d014 ESRT=0x39fff100 INITRD=0x3e5f4d18 \n"
+
+
+def _with_initrd() -> Plan:
+    steps = [{"boot": {}}, {"kexec": {"syscall": "file", "no_initrd": True}}]
+    return plan(scenario(firmware={}, steps=steps, expect=[{"no_ramdisk": True}]), prepared([kernel()] * 2))
+
+
+def test_the_stub_s_table_is_found_by_the_first_kernel_s_words() -> None:
+    made = _with_initrd()
+    assert late_tables(made) == (TableName.INITRD,)
+    assert list(locate(made, [_systab({guids.INITRD: 0x1000})], Memory().read)) == []
+    table = Range.sized(0x3E5F4D18, 16)
+    assert _only(locate_late(made, klog.lines(EFI_LINE), Memory().read)) == Watch(TableName.INITRD, table, table)
+
+
+@pytest.mark.parametrize("console", [b"", EFI_LINE.replace(b"INITRD", b"INITIAL")])
+def test_the_stub_s_table_is_not_listed(console: bytes) -> None:
+    (found,) = locate_late(_with_initrd(), klog.lines(console), Memory().read)
+    assert found == "initrd: the first kernel's efi: line does not list it"
+
+
+def test_no_late_table_without_a_wish() -> None:
+    assert late_tables(_plan("rtprop", "esrt")) == ()
 
 
 def test_one_answer_for_each_watched_table() -> None:

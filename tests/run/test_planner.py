@@ -197,7 +197,20 @@ def test_the_table_fits_its_pages(entries: int, pages: int) -> None:
 def test_only_what_is_expected_is_watched() -> None:
     expect = [{"table_intact": "memattr"}, {"kexec_would_overlap": "esrt"}, {"no_crash": True}]
     assert plan(scenario(expect=expect), prepared([kernel()] * 2)).watch == ("esrt", "memattr")
-    assert plan(scenario(expect=[{"no_crash": True}]), prepared([kernel()] * 2)).watch == ()
+    assert plan(scenario(firmware={}, expect=[{"no_crash": True}]), prepared([kernel()] * 2)).watch == ()
+
+
+def test_what_is_installed_is_read_back() -> None:
+    assert plan(scenario(expect=[{"no_crash": True}]), prepared([kernel()] * 2)).watch == ("esrt",)
+
+
+def test_a_kernel_without_an_initrd() -> None:
+    steps = [{"boot": {}}, {"kexec": {"syscall": "file"}}, {"kexec": {"syscall": "load", "no_initrd": True}}]
+    made = plan(scenario(firmware={}, steps=steps, expect=[{"no_ramdisk": True}]), prepared([kernel()] * 3))
+    assert [epoch.without_initrd for epoch in made.epochs] == [False, False, True]
+    assert (made.epochs[2].initrd_serial, made.epochs[2].initrd_size_bytes) == ("", 0)
+    assert {payload.serial for payload in made.payloads} == {"kernel0", made.epochs[1].initrd_serial}
+    assert made.watch == ("initrd",)
 
 
 def test_dom0_is_started_by_xen_from_a_file_system() -> None:
