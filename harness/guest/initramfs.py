@@ -15,9 +15,10 @@ from pathlib import Path
 
 from harness.errors import HostError, InputError
 from harness.guest import newc, pad
-from harness.guest.modules import ModuleSet, collect
+from harness.guest.modules import TPM_DRIVERS, WANTED, ModuleSet, collect
 from harness.guest.tools import FILES, HELPERS, DumpTools, GuestTools, build_helper, find_dump_tools
 from harness.model.kernel import KernelImage
+from harness.model.names import TpmInterface
 
 PAD_NAME = "pad"
 _SCRIPTS = ("commands.sh", "facts.sh", "kdump.sh", "link.sh", "pagetables.sh", "runtime.sh")
@@ -40,12 +41,18 @@ class Initrd:
 
 
 def build_initrd(
-    kernel: KernelImage, tools: GuestTools, pad_bytes: int, directory: Path, *, capture: bool = False
+    kernel: KernelImage,
+    tools: GuestTools,
+    pad_bytes: int,
+    directory: Path,
+    *,
+    capture: bool = False,
+    tpm: TpmInterface | None = None,
 ) -> Initrd:
     """Build the initramfs for a kernel into ``directory``, named by its hash; one that is there already is used again.
 
     The same kernel, tools and padding give the same bytes. ``pad_bytes`` is the exact size of the file ``/pad``.
-    The initramfs of a ``capture`` kernel has makedumpfile, too.
+    The initramfs of a ``capture`` kernel has makedumpfile, too, and one for a machine with a ``tpm`` its driver.
 
     Raises:
         InputError: the padding does not fit in an archive, or the kernel's modules are broken.
@@ -53,7 +60,7 @@ def build_initrd(
     """
     if not 0 <= pad_bytes <= newc.MAX_FILE_BYTES:
         raise InputError(f"an initrd cannot be padded with {pad_bytes} bytes", hint="choose less than 4GiB")
-    modules = collect(kernel.modules)
+    modules = collect(kernel.modules, (*WANTED, *((TPM_DRIVERS[tpm],) if tpm else ())))
     helpers = {name: build_helper(tools, directory, name) for name in HELPERS}
     members = contents(modules, tools, helpers, find_dump_tools() if capture else None)
     tag = hashlib.sha256(b"".join(newc.write(members))).digest()[: pad.TAG_BYTES]

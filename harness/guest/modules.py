@@ -16,9 +16,12 @@ from pathlib import Path
 from harness.errors import HostError, InputError
 from harness.guest.elf import modinfo
 from harness.guest.tools import run
+from harness.model.names import TpmInterface
 
 WANTED = ("virtio_pci", "virtio_blk", "qemu_fw_cfg", "pvpanic", "pvpanic_mmio", "pvpanic_pci", "efivarfs")
 """``pvpanic`` up to 5.12, ``pvpanic_mmio`` and ``pvpanic_pci`` since; whichever is there."""
+TPM_DRIVERS = {TpmInterface.TIS: "tpm_tis", TpmInterface.CRB: "tpm_crb"}
+"""For machines with a TPM only: modules on Debian 5.10, built in since."""
 
 
 @dataclass(frozen=True)

@@ -71,9 +71,9 @@ def find_tools() -> GuestTools:
     compiler = find_program("clang", "clang")
     find_program("ld.lld", "lld")
     versions = {
-        "busybox": _first_line([busybox]),
-        "kexec-tools": _first_line([kexec, "--version"]),
-        "clang": _first_line([compiler, "--version"]),
+        "busybox": first_line([busybox]),
+        "kexec-tools": first_line([kexec, "--version"]),
+        "clang": first_line([compiler, "--version"]),
         "guest-agent": agent_version(),
     }
     return GuestTools(busybox, kexec, find_libraries(kexec), compiler, versions)
@@ -96,7 +96,7 @@ def find_dump_tools() -> DumpTools:
         HostError: it, or a library of it, is not there.
     """
     makedumpfile = find_program("makedumpfile", "makedumpfile")
-    return DumpTools(makedumpfile, find_libraries(makedumpfile), _first_line([makedumpfile, "-v"]))
+    return DumpTools(makedumpfile, find_libraries(makedumpfile), first_line([makedumpfile, "-v"]))
 
 
 def find_program(name: str, package: str) -> Path:
@@ -195,7 +195,12 @@ def run(argv: Sequence[str | Path], *, package: str, stdin: bytes = b"") -> byte
     return done.stdout
 
 
-def _first_line(argv: Sequence[str | Path]) -> str:
+def first_line(argv: Sequence[str | Path]) -> str:
+    """The first line of what a program prints, such as its version.
+
+    Raises:
+        HostError: it failed.
+    """
     lines = run(argv, package=Path(argv[0]).name).decode(errors="replace").splitlines()
     return lines[0].strip() if lines else "unknown"
 

@@ -65,6 +65,7 @@ TOOLS = (
     Tool("kexec", "in the guest: loading the next kernel", "kexec-tools"),
     Tool("busybox", "in the guest: shell and tools", "busybox-static"),
     Tool("makedumpfile", "in the guest: kdump scenarios", "makedumpfile", required=False),
+    Tool("swtpm", "machines with a TPM: scenarios with machine: {tpm: ...}", "swtpm", required=False),
     Tool("mcopy", "ESP images: scenarios with boot: esp", "mtools", required=False),
     Tool("kmod", "in the guest: the kernel's modules", "kmod"),
     Tool("zstd", "reading kernels compressed with zstd", "zstd"),

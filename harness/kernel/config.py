@@ -18,6 +18,8 @@ _NEEDS: Mapping[Capability, tuple[str, ...]] = {
     # drivers/firmware/efi/Makefile builds mokvar-table.o for it
     Capability.MOKVAR: ("EFI", "LOAD_UEFI_KEYS"),
     Capability.UNACCEPTED_MEMORY: ("EFI", "UNACCEPTED_MEMORY"),
+    Capability.TPM_TIS: ("TCG_TPM", "TCG_TIS", "SECURITYFS"),
+    Capability.TPM_CRB: ("TCG_TPM", "TCG_CRB", "SECURITYFS"),
     Capability.KEXEC_LOAD: ("KEXEC",),
     Capability.KEXEC_FILE_LOAD: ("KEXEC_FILE",),
     Capability.FIRMWARE_MEMMAP: ("FIRMWARE_MEMMAP",),
@@ -32,10 +34,15 @@ _NEEDS: Mapping[Capability, tuple[str, ...]] = {
     # A PV dom0; its console is hvc0.
     Capability.XEN_DOM0: ("XEN_DOM0", "XEN_PV", "HVC_XEN"),
 }
+_MODULES = frozenset({"TCG_TPM", "TCG_TIS", "TCG_CRB"})
+"""What may be a module: the guest's initramfs brings it (harness/guest/modules.py)."""
 _BUILT = "no distribution sets it; use tiny-6.1 or tiny-5.10, which the harness builds"
+_TPM = "use one of Debian's kernels, or tiny-6.1+tpm, which the harness builds"
 _WAY_OUT: Mapping[Capability, str] = {
     Capability.EFI_FAKE_MEMMAP: _BUILT,
     Capability.XEN_DOM0: "use Debian's general flavour, such as debian-6.12, not the cloud one",
+    Capability.TPM_TIS: _TPM,
+    Capability.TPM_CRB: _TPM,
     Capability.LKDTM: "use a tiny kernel, which the harness builds, or another trigger of the crash",
 }
 """What to use instead, where the harness has something."""
@@ -94,11 +101,11 @@ def _decide(config: Config | None, capability: Capability, release: str) -> Deci
     symbols = _NEEDS[capability]
     for symbol in symbols:
         value = config.get(symbol)
-        if value != "y":
+        if value != "y" and not (value == "m" and symbol in _MODULES):
             seen = "is not set" if value == "n" else f"is {value}, y is needed"
             instead = f"; {_WAY_OUT[capability]}" if capability in _WAY_OUT else ""
             return Decision(possible=False, reason=f"CONFIG_{symbol} {seen} in {config.source} ({release}){instead}")
-    named = " and ".join(f"CONFIG_{symbol}=y" for symbol in symbols)
+    named = " and ".join(f"CONFIG_{symbol}={config.get(symbol)}" for symbol in symbols)
     return Decision(possible=True, reason=f"{named} in {config.source}")
 
 

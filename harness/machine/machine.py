@@ -15,7 +15,8 @@ from harness.machine.link import Link
 from harness.machine.memory import Memory
 from harness.machine.process import Process
 from harness.machine.qmp import Qmp
-from harness.machine.tpm import CHARDEV, LOG, Tpm
+from harness.machine.tpm import LOG, Tpm
+from harness.model.plan import TPM_CHARDEV
 
 SOCKET_PATH_BYTES = 107
 """sun_path of a Unix socket has 108 bytes, the last one NUL (unix(7))."""
@@ -81,7 +82,7 @@ class Machine:
             stack.callback(qmp.close)
             tpm = stack.enter_context(Tpm.start(swtpm, directory, feed)) if swtpm else None
             ours = {"com1": console.port.theirs, "com2": link.port.theirs, "qmp": qmp.theirs}
-            ours |= {CHARDEV: tpm.theirs} if tpm else {}
+            ours |= {TPM_CHARDEV: tpm.theirs} if tpm else {}
             fds = {name: end.fileno() for name, end in ours.items()}
             people, notes = _people_socket(directory)
             full_argv = (*argv, "-S", "-D", str(directory / "qemu.log"), *_ports(fds, directory), *people)
@@ -101,7 +102,7 @@ class Machine:
 
 def _ports(fds: Mapping[str, int], directory: Path) -> tuple[str, ...]:
     """The arguments for console, link, QMP, the TPM's socket and OVMF's debug console (port 0x402)."""
-    tpm = ("-chardev", f"socket,id={CHARDEV},fd={fds[CHARDEV]}") if CHARDEV in fds else ()
+    tpm = ("-chardev", f"socket,id={TPM_CHARDEV},fd={fds[TPM_CHARDEV]}") if TPM_CHARDEV in fds else ()
     return (
         *tpm,
         *("-chardev", f"socket,id=com1,fd={fds['com1']}", "-serial", "chardev:com1"),

@@ -12,8 +12,6 @@ from harness.machine.feed import Feed
 from harness.machine.port import cannot_write
 from harness.machine.process import Process, Role
 
-CHARDEV = "tpm"
-"""QEMU's name for the socket; ``-tpmdev emulator,chardev=tpm`` uses it."""
 LOG = "swtpm.log"
 STATE = "tpm"
 """The directory of the run that holds the TPM's state: a new TPM for each run."""

@@ -16,6 +16,8 @@ class Capability(StrEnum):
     EFI = "efi"
     ESRT = "esrt"
     BGRT = "bgrt"
+    TPM_TIS = "tpm-tis"
+    TPM_CRB = "tpm-crb"
     MOKVAR = "mokvar"
     UNACCEPTED_MEMORY = "unaccepted-memory"
     KEXEC_LOAD = "kexec-load"

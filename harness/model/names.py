@@ -14,6 +14,15 @@ class Syscall(StrEnum):
     """kexec_load(2), ``kexec -c``: the tool chooses the places, from /sys/firmware/memmap."""
 
 
+class TpmInterface(StrEnum):
+    """How the guest talks to the TPM (TCG PC Client Platform TPM Profile for TPM 2.0)."""
+
+    TIS = "tis"
+    """The FIFO interface; QEMU's tpm-tis."""
+    CRB = "crb"
+    """The command response buffer; QEMU's tpm-crb."""
+
+
 class MemoryType(StrEnum):
     """EFI_MEMORY_TYPE (UEFI spec 2.10, section 7.2.1), by the names the spec uses."""
 
@@ -51,6 +60,9 @@ class TableName(StrEnum):
     UNACCEPTED = "unaccepted"
     INITRD = "initrd"
     TPM_LOG = "tpm-log"
+    """The EFI stub's copy of firmware's TPM event log."""
+    TPM_FINAL_LOG = "tpm-final-log"
+    """What firmware has measured since."""
     PRIVATE = "private"
 
 

@@ -18,6 +18,9 @@ from harness.model.runtime import FirmwareArch, RuntimePlan
 from harness.model.scenario import Scenario
 from harness.model.xen import HypervisorPlan
 
+TPM_CHARDEV = "tpm"
+"""QEMU's name for the socket to swtpm. The machine brings it, as it does those of console, link and QMP."""
+
 
 class Accel(StrEnum):
     TCG = "tcg"
@@ -124,6 +127,8 @@ class Plan(Value):
     accel_reason: str
     qemu: Path
     qemu_version: str
+    swtpm: Path | None = None
+    """The program behind the machine's TPM, where the scenario wants one."""
     tables: tuple[TablePlan, ...] = ()
     runtime: RuntimePlan | None = None
     """The runtime driver, where the scenario wants one."""

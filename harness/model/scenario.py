@@ -17,11 +17,13 @@ from harness.model.expectations import (
     E820Stable,
     Expectation,
     FakeMemExact,
+    KexecWouldOverlap,
     NoRamdisk,
     PagingLevels,
     SoftReservedExact,
+    TableIntact,
 )
-from harness.model.names import TableName
+from harness.model.names import TableName, TpmInterface
 from harness.model.runtime_steps import KexecRefusedStep, RuntimeRequest, mistake
 from harness.model.steps import (
     BootOptions,
@@ -56,6 +58,11 @@ class Machine(Value):
         default=False,
         description="A VGA device without option ROM (an option ROM splits System RAM and hides bugs). "
         "OVMF publishes a BGRT only when there is a graphics device.",
+    )
+    tpm: TpmInterface | None = Field(
+        default=None,
+        description="A TPM 2.0 (swtpm), new in each run, behind this interface. Firmware measures what it starts, and "
+        "its event log is handed to the kernel.",
     )
 
     option_roms: list[Size] = Field(
@@ -170,6 +177,15 @@ class Scenario(Value):
             raise ValueError("nothing can come after a kexec with no_initrd: that kernel ends for want of a root")
         if wanted != bool(self.kexecs and self.kexecs[-1].no_initrd):
             raise ValueError("no_ramdisk and a last kexec with no_initrd belong together")
+        return self
+
+    @model_validator(mode="after")
+    def _a_tpm_for_its_log(self) -> Scenario:
+        wanted = [item.table_intact for item in self.expect if isinstance(item, TableIntact)]
+        wanted += [item.kexec_would_overlap for item in self.expect if isinstance(item, KexecWouldOverlap)]
+        log = next((name for name in wanted if name in (TableName.TPM_LOG, TableName.TPM_FINAL_LOG)), None)
+        if log is not None and self.machine.tpm is None:
+            raise ValueError(f"{log} needs a machine with a TPM: machine: {{tpm: tis}} or {{tpm: crb}}")
         return self
 
     @model_validator(mode="after")

@@ -33,6 +33,7 @@ class Cause(StrEnum):
     UNACCEPTED_CORRUPT = "unaccepted-corrupt"
     INITRD_CORRUPT = "initrd-corrupt"
     TPM_LOG_CORRUPT = "tpm-log-corrupt"
+    TPM_FINAL_LOG_CORRUPT = "tpm-final-log-corrupt"
     PRIVATE_CORRUPT = "private-corrupt"
     CANARY_DAMAGED = "canary-damaged"
     STALE_INITRD = "stale-initrd"

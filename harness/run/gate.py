@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from harness.model.expectations import SoftReservedExact, TableIntact
 from harness.model.kdump import TRIGGERS
 from harness.model.kernel import Capability, KernelImage
-from harness.model.names import Syscall
+from harness.model.names import Syscall, TpmInterface
 from harness.model.scenario import FAKE_MEM_PARAMETER, Scenario
 from harness.model.steps import CaptureStep, CrashStep
-from harness.run.tables import KINDS
+from harness.run.tables import KINDS, TPM_TABLES
 
 _SYSCALL_NEEDS = {
     Syscall.FILE: (Capability.KEXEC_FILE_LOAD,),
@@ -41,6 +41,7 @@ def needs(scenario: Scenario, kernels: Sequence[KernelImage]) -> Iterator[tuple[
             capability = KINDS[table].capability
             if capability is not None:
                 yield kernel, capability
+    yield from _tpm_needs(scenario, kernels)
     yield from _kdump_needs(scenario, kernels)
     for kernel, kexec in zip(kernels, scenario.following, strict=False):
         for capability in _SYSCALL_NEEDS[kexec.syscall]:
@@ -55,6 +56,13 @@ def _fake_mem_needs(scenario: Scenario, kernels: Sequence[KernelImage]) -> Itera
             yield kernel, Capability.EFI_FAKE_MEMMAP
             if soft:
                 yield kernel, Capability.EFI_SOFT_RESERVE
+
+
+def _tpm_needs(scenario: Scenario, kernels: Sequence[KernelImage]) -> Iterator[tuple[KernelImage, Capability]]:
+    """A kernel shows the event log only when its driver has found the TPM."""
+    if any(isinstance(item, TableIntact) and item.table_intact in TPM_TABLES for item in scenario.expect):
+        for kernel in kernels:
+            yield kernel, Capability.TPM_CRB if scenario.machine.tpm is TpmInterface.CRB else Capability.TPM_TIS
 
 
 def _kdump_needs(scenario: Scenario, kernels: Sequence[KernelImage]) -> Iterator[tuple[KernelImage, Capability]]:

@@ -51,6 +51,12 @@ def silent_qemu(machine: Machine) -> str:
     return ""
 
 
+def stopped_tpm(machine: Machine) -> str:
+    """Why swtpm cannot answer; empty when it can, or when there is none."""
+    state = _process_state(machine.tpm.process.pid) if machine.tpm is not None else ""
+    return f"swtpm lives and cannot answer (its process is {_STATES[state]})" if state in _STATES else ""
+
+
 def _process_state(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(") ")[2][:1]

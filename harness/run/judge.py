@@ -36,6 +36,7 @@ from harness.run.checks.setup import check_setup
 from harness.run.checks.softreserved import check_soft_reserved
 from harness.run.checks.stress import check_stress
 from harness.run.checks.table import check_table
+from harness.run.checks.tpm import check_tpm
 from harness.run.checks.xenrun import check_hypervisor
 from harness.run.gate import Refusal
 from harness.run.observations import Observations
@@ -185,6 +186,7 @@ def _rules(plan: Plan) -> Iterator[tuple[str, Callable[[Observations], Check | N
     """Every check of a run by its name: what all runs are held to, then what the scenario expects."""
     yield "run", check_ending
     yield "setup", check_setup
+    yield "tpm", check_tpm
     yield "identity", check_identity
     yield "hypervisor", check_hypervisor
     yield from runtimerules.always()

@@ -22,6 +22,7 @@ from harness.model.kernel import HypervisorImage, KernelImage
 from harness.model.names import TableName
 from harness.model.pagetables import EfiPages
 from harness.model.plan import (
+    TPM_CHARDEV,
     Accel,
     AcpiPlan,
     Budgets,
@@ -86,6 +87,7 @@ class Prepared:
     factor: float
     """How much slower than the reference host this one is just now; at least 1."""
     tools: Mapping[str, str]
+    swtpm: Path | None = None
     driver: RuntimeDriver | None = None
     """The runtime driver that belongs to the agent."""
     hypervisor: HypervisorImage | None = None
@@ -109,6 +111,7 @@ def make_plan(
         accel_reason=prepared.accel_reason,
         qemu=prepared.qemu,
         qemu_version=prepared.qemu_version,
+        swtpm=prepared.swtpm,
         tables=tables,
         runtime=runtimeplan.runtime_plan(scenario, prepared.driver, prepared.firmware),
         hypervisor=xenplan.hypervisor_plan(scenario, prepared.hypervisor, epochs[0]),
@@ -289,6 +292,8 @@ def _argv(plan: Plan, agent: Path) -> tuple[str, ...]:
         # hides the bug from kernels <= 6.7.
         argv += ["-device", "VGA,romfile="]
     argv += optionrom.arguments(machine.option_roms)
+    if machine.tpm is not None:
+        argv += ["-tpmdev", f"emulator,id=tpm0,chardev={TPM_CHARDEV}", "-device", f"tpm-{machine.tpm},tpmdev=tpm0"]
     for payload in plan.payloads:
         node = f"{payload.serial}-file"
         argv += ["-drive", f"if=none,id={node},format=raw,readonly=on,file={_comma(payload.path)}"]

@@ -13,7 +13,7 @@ from harness.errors import HostError
 from harness.firmware.build import AgentBinary, build_agent
 from harness.firmware.descriptors import find_firmware
 from harness.guest.initramfs import build_initrd
-from harness.guest.tools import GuestTools, find_tools
+from harness.guest.tools import GuestTools, find_program, find_tools, first_line
 from harness.host.accel import AccelChoice
 from harness.kernel.hypervisors import resolve_hypervisor
 from harness.kernel.registry import Registry, resolve
@@ -116,10 +116,12 @@ class Workshop:
         """
         with self._lock:
             bench = self.bench(scenario.firmware_name)
+            swtpm = find_program("swtpm", "swtpm") if scenario.machine.tpm else None
+            tpm = scenario.machine.tpm
             pads = [0, *(kexec.initrd.pad for kexec in scenario.following)]
             captures = [False, *(isinstance(item, CrashKernelOptions) for item in scenario.following)]
             initrds = [
-                build_initrd(kernel, bench.tools, pad, self.cache.root / "initrd", capture=capture)
+                build_initrd(kernel, bench.tools, pad, self.cache.root / "initrd", capture=capture, tpm=tpm)
                 for kernel, pad, capture in zip(kernels, pads, captures, strict=True)
             ]
             return Prepared(
@@ -133,8 +135,13 @@ class Workshop:
                 qemu=self.qemu,
                 qemu_version=self.qemu_version,
                 hypervisor=self._hypervisor(scenario),
+                swtpm=swtpm,
                 accel=bench.accel.accel,
                 accel_reason=bench.accel.reason,
                 factor=bench.factor,
-                tools={**bench.tools.versions, "agent": bench.agent.sha256[:16]},
+                tools={
+                    **bench.tools.versions,
+                    **({"swtpm": first_line([swtpm, "--version"])} if swtpm else {}),
+                    "agent": bench.agent.sha256[:16],
+                },
             )

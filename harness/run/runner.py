@@ -25,7 +25,7 @@ from harness.model.record import EndKind, Phase, Point, RunEnd
 from harness.run import failures, vmcoredisk, xendisk
 from harness.run.actions import boot, kdump, kexec, pagetables, runtime
 from harness.run.autopsy import perform
-from harness.run.hostfault import silent_qemu
+from harness.run.hostfault import silent_qemu, stopped_tpm
 from harness.run.listener import Listener
 from harness.run.phases import captures
 from harness.run.planner import input_files
@@ -63,7 +63,9 @@ def run_plan(
         recorder.enter(Phase.START)
         inside_option = str(directory).replace(",", ",,")  # all places of {run} are inside QEMU options
         argv = [word.replace("{run}", inside_option) for word in plan.argv]
-        with Machine.start(argv, directory, feed, nonce=plan.nonce, patterns=failures.PATTERNS) as machine:
+        with Machine.start(
+            argv, directory, feed, nonce=plan.nonce, patterns=failures.PATTERNS, swtpm=plan.swtpm
+        ) as machine:
             recorder.attach(machine.console)
             for note in machine.notes:
                 recorder.note(note)
@@ -163,7 +165,7 @@ class _Run:
         skew = self._began.disagreement(self._stage.clocks())
         if skew:
             return EndKind.CLOCK_SKEW, f"{skew}; {ended.detail}"
-        silent = silent_qemu(self._stage.machine)
+        silent = silent_qemu(self._stage.machine) or stopped_tpm(self._stage.machine)
         return (EndKind.HOST, f"{silent}; {ended.detail}") if silent else (ended.kind, ended.detail)
 
     def _do(self, action: Action, epoch: EpochPlan) -> None:

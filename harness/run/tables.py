@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.evidence import acpi, bgrt, esrt, memattr, mokvar, private, rtprop, unaccepted
+from harness.evidence import acpi, bgrt, esrt, memattr, mokvar, private, rtprop, tpmlog, unaccepted
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
 from harness.evidence.shown import Shown
@@ -164,6 +164,8 @@ def _install(name: str) -> str:
     return f"Let the scenario install one: firmware: {{tables: [{{{name}: {{below: 0x3c000000}}}}]}}."
 
 
+_TPM = "Give the machine a TPM, machine: {tpm: tis}, and use a firmware and a kernel that look for one."
+
 KINDS: Mapping[TableName, Kind] = {
     TableName.ESRT: Kind(
         word="ESRT",
@@ -234,9 +236,21 @@ KINDS: Mapping[TableName, Kind] = {
     ),
     TableName.TPM_LOG: Kind(
         word="TPM event log",
-        how_to_have="Linux's EFI stub installs it after the hand-off.",
+        how_to_have=_TPM,
         guid=guids.TPM_LOG,
         find=_nowhere,
+        late=Late("TPMEventLog", _sized(tpmlog.parse_header), tpmlog.HEADER_BYTES),
+        inside=Inside((tpmlog.FACT,), tpmlog.differences, "binary_bios_measurements begins with the same log"),
+        reserved=False,
+    ),
+    # Firmware's own, but it is complete only when firmware has ended its boot services.
+    TableName.TPM_FINAL_LOG: Kind(
+        word="TPM final events table",
+        how_to_have=_TPM,
+        guid=guids.TPM_FINAL_LOG,
+        find=_nowhere,
+        late=Late("TPMFinalLog", _sized(tpmlog.parse_final), tpmlog.MAX_FINAL_BYTES),
+        inside=Inside((tpmlog.FACT,), tpmlog.final_differences, "binary_bios_measurements ends with the same event"),
         reserved=False,
     ),
     TableName.PRIVATE: Kind(
@@ -248,6 +262,10 @@ KINDS: Mapping[TableName, Kind] = {
         reserved=False,
     ),
 }
+
+
+TPM_TABLES = frozenset({TableName.TPM_LOG, TableName.TPM_FINAL_LOG})
+"""Those that a kernel shows only when its driver has found the TPM."""
 
 
 def title(name: TableName) -> str:

@@ -22,6 +22,7 @@ PAD_BYTES = 40 * 2**20
 FACTS = {
     *("cmdline", "iomem", "memmap", "runtime-map", "esrt", "bgrt", "acpi-bgrt", "boot-params", "klog", "tainted"),
     *("meminfo", "devices", "modules", "processors", "acpi-tables", "setup-data"),
+    *("efivarfs", "mok-variables", "tpm-log"),
 }
 
 

@@ -14,8 +14,13 @@ KDUMP = {
     Capability.LKDTM,
     Capability.SOFTLOCKUP_DETECTOR,
 }
+TPM = {Capability.TPM_TIS, Capability.TPM_CRB}
+TPM_SYMBOLS = ("TCG_TPM", "TCG_TIS", "TCG_CRB", "SECURITYFS")
+TABLES = {Capability.MOKVAR, Capability.UNACCEPTED_MEMORY}
+TABLE_SYMBOLS = ("LOAD_UEFI_KEYS", "UNACCEPTED_MEMORY")
 XEN_SYMBOLS = ("XEN_DOM0", "XEN_PV", "HVC_XEN")
 KDUMP_SYMBOLS = ("CRASH_DUMP", "PROC_VMCORE", "MAGIC_SYSRQ", "MAGIC_SYSRQ_SERIAL", "LKDTM", "SOFTLOCKUP_DETECTOR")
+SYMBOLS = (*KDUMP_SYMBOLS, *XEN_SYMBOLS, *TABLE_SYMBOLS, *TPM_SYMBOLS)
 
 
 def test_values() -> None:
@@ -41,6 +46,8 @@ def test_decisions_name_symbol_and_place() -> None:
         Capability.EFI_SOFT_RESERVE,
         Capability.XEN_DOM0,
         *KDUMP,
+        *TABLES,
+        *TPM,
     }
     assert decisions[Capability.BGRT].reason == "CONFIG_ACPI_BGRT is not set in config-6.1 (6.1.0)"
     assert decisions[Capability.EFI].reason == "CONFIG_EFI=y and CONFIG_EFI_STUB=y in config-6.1"
@@ -49,10 +56,16 @@ def test_decisions_name_symbol_and_place() -> None:
 @pytest.mark.parametrize(
     ("symbol", "lost"),
     [
-        ("EFI", {Capability.EFI, Capability.ESRT, Capability.BGRT}),
+        ("EFI", {Capability.EFI, Capability.ESRT, Capability.BGRT, *TABLES}),
         ("EFI_STUB", {Capability.EFI}),
         ("EFI_ESRT", {Capability.ESRT}),
         ("ACPI_BGRT", {Capability.BGRT}),
+        ("LOAD_UEFI_KEYS", {Capability.MOKVAR}),
+        ("UNACCEPTED_MEMORY", {Capability.UNACCEPTED_MEMORY}),
+        ("TCG_TPM", TPM),
+        ("TCG_TIS", {Capability.TPM_TIS}),
+        ("TCG_CRB", {Capability.TPM_CRB}),
+        ("SECURITYFS", TPM),
         ("KEXEC", {Capability.KEXEC_LOAD}),
         ("KEXEC_FILE", {Capability.KEXEC_FILE_LOAD}),
         ("FIRMWARE_MEMMAP", {Capability.FIRMWARE_MEMMAP}),
@@ -70,7 +83,7 @@ def test_decisions_name_symbol_and_place() -> None:
 def test_each_symbol_decides(symbol: str, lost: set[Capability]) -> None:
     everything = CONFIG.replace("# CONFIG_ACPI_BGRT is not set", "CONFIG_ACPI_BGRT=y")
     everything += "CONFIG_EFI_FAKE_MEMMAP=y\nCONFIG_EFI_SOFT_RESERVE=y\n"
-    everything += "".join(f"CONFIG_{name}=y\n" for name in (*KDUMP_SYMBOLS, *XEN_SYMBOLS))
+    everything += "".join(f"CONFIG_{name}=y\n" for name in SYMBOLS)
     whole = config.decide(config.parse(everything, "c"), "6.1")
     assert all(decision.possible for decision in whole.values())
     without = everything.replace(f"CONFIG_{symbol}=y\n", f"# CONFIG_{symbol} is not set\n")
@@ -82,6 +95,16 @@ def test_each_symbol_decides(symbol: str, lost: set[Capability]) -> None:
 def test_a_module_is_not_enough() -> None:
     decisions = config.decide(config.Config({"KEXEC": "m"}, "c"), "6.1")
     assert decisions[Capability.KEXEC_LOAD].reason == "CONFIG_KEXEC is m, y is needed in c (6.1)"
+
+
+def test_drivers_of_a_tpm_may_be_modules_for_the_guest_brings_them() -> None:
+    symbols = {"TCG_TPM": "m", "TCG_TIS": "m", "TCG_CRB": "n", "SECURITYFS": "y"}
+    decisions = config.decide(config.Config(symbols, "c"), "5.10")
+    assert decisions[Capability.TPM_TIS].possible
+    assert decisions[Capability.TPM_TIS].reason == "CONFIG_TCG_TPM=m and CONFIG_TCG_TIS=m and CONFIG_SECURITYFS=y in c"
+    assert decisions[Capability.TPM_CRB].reason.startswith("CONFIG_TCG_CRB is not set in c (5.10); use one of Debian's")
+    decisions = config.decide(config.Config({**symbols, "SECURITYFS": "m"}, "c"), "5.10")
+    assert not decisions[Capability.TPM_TIS].possible
 
 
 def test_an_unknown_config_forbids_nothing_and_says_so() -> None:

@@ -56,7 +56,7 @@ def test_an_axis_is_set_by_its_name(load: Load) -> None:
     [
         (
             "machine.memroy=1GiB",
-            "machine has no key 'memroy'; allowed: memory, cpus, vga, option_roms; did you mean 'memory'",
+            "machine has no key 'memroy'; allowed: memory, cpus, vga, tpm, option_roms; did you mean 'memory'",
         ),
         ("machin.memory=1GiB", "a scenario has no key 'machin'.*did you mean 'machine'"),
         ("steps[1].kexec.initrd.pda=1", r"steps\[1\].kexec.initrd has no key 'pda'; allowed: pad; did you mean 'pad'"),

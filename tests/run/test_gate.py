@@ -20,6 +20,8 @@ def table_intact(name: str) -> dict[str, Any]:
 
 BGRT = table_intact("bgrt")
 NO_TABLE: dict[str, Any] = {"expect": [{"no_crash": True}]}
+TIS: dict[str, Any] = {"machine": {"tpm": "tis"}}
+CRB: dict[str, Any] = {"machine": {"tpm": "crb"}}
 LOAD: dict[str, Any] = {"steps": [{"boot": {}}, {"kexec": {"syscall": "load"}}]}
 
 
@@ -35,6 +37,11 @@ LOAD: dict[str, Any] = {"steps": [{"boot": {}}, {"kexec": {"syscall": "load"}}]}
         (table_intact("mokvar"), Capability.MOKVAR, True),
         (table_intact("unaccepted"), Capability.UNACCEPTED_MEMORY, True),
         (table_intact("rtprop"), Capability.ESRT, False),
+        ({**TIS, **table_intact("tpm-log")}, Capability.TPM_TIS, True),
+        ({**TIS, **table_intact("tpm-final-log")}, Capability.TPM_TIS, True),
+        ({**TIS, **table_intact("tpm-log")}, Capability.TPM_CRB, False),
+        ({**CRB, **table_intact("tpm-log")}, Capability.TPM_CRB, True),
+        ({**TIS, **NO_TABLE}, Capability.TPM_TIS, False),
         ({}, Capability.KEXEC_FILE_LOAD, True),
         ({}, Capability.KEXEC_LOAD, False),
         (LOAD, Capability.KEXEC_LOAD, True),

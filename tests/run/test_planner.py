@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from harness.errors import HostError
 from harness.evidence import esrt
 from harness.firmware.agent_plan import agent_plan, fw_cfg_files
-from harness.model.names import TableName
+from harness.model.names import TableName, TpmInterface
 from harness.model.plan import Accel, Plan
 from harness.run import planner, xenplan
 
@@ -161,6 +162,18 @@ def test_serials(name: str) -> None:
 def test_vga_has_no_option_rom() -> None:
     assert "VGA,romfile=" in _made("vga").argv
     assert not any("VGA" in word for word in _made("plain").argv)
+
+
+@pytest.mark.parametrize("interface", TpmInterface)
+def test_tpm(interface: TpmInterface) -> None:
+    """Its socket is the machine's own, as those of the console and the link."""
+    having = replace(prepared([kernel()] * 2), swtpm=Path("/usr/bin/swtpm"))
+    made = plan(scenario(machine={"tpm": interface}), having)
+    assert made.swtpm == Path("/usr/bin/swtpm")
+    argv = list(made.argv)
+    at = argv.index("-tpmdev")
+    assert argv[at : at + 4] == ["-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", f"tpm-{interface},tpmdev=tpm0"]
+    assert "-tpmdev" not in plan(scenario(), prepared([kernel()] * 2)).argv
 
 
 def test_machine() -> None:

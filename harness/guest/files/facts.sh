@@ -68,6 +68,7 @@ send_facts() {
     fact_file acpi-bgrt /sys/firmware/acpi/tables/BGRT
     fact efivarfs fact_efivarfs
     fact mok-variables fact_mok_variables
+    fact_file tpm-log /sys/kernel/security/tpm0/binary_bios_measurements
     fact_file boot-params /sys/kernel/boot_params/data
     fact_file tainted /proc/sys/kernel/tainted
     fact_file meminfo /proc/meminfo
