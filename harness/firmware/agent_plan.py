@@ -52,6 +52,7 @@ def fw_cfg_files(plan: Plan) -> tuple[FwCfgFile, ...]:
         *(
             FwCfgFile(f"{PREFIX}table{number}", content=bytes.fromhex(table.content_hex))
             for number, table in enumerate(plan.tables)
+            if not table.copied
         ),
         *(
             FwCfgFile(f"{PREFIX}acpi{number}", content=bytes.fromhex(table.acpi.content_hex))
@@ -80,7 +81,7 @@ def _table(table: TablePlan, number: int) -> str:
         raise InputError(f"table {table.name}: say either 'at' or 'below'")
     size_bytes = len(table.content_hex) // 2
     room_bytes = table.pages * PAGE_BYTES - table.offset
-    if not 0 < size_bytes <= room_bytes:
+    if not table.copied and not 0 < size_bytes <= room_bytes:
         raise InputError(
             f"table {table.name}: {size_bytes} bytes do not fit at offset 0x{table.offset:x} of {table.pages} pages",
             hint=f"from 1 to {max(room_bytes, 0)} bytes fit there",
@@ -89,9 +90,10 @@ def _table(table: TablePlan, number: int) -> str:
     key = f"guid={table.guid}"
     if table.acpi is not None:
         key = f"acpi={PREFIX}acpi{number} pointer={table.acpi.pointer}"
+    content = f"copy={table.name}" if table.copied else f"content={PREFIX}table{number}"
     return (
         f"table name={table.name} {key} type={table.memory.number} pages={table.pages}"
-        f" offset=0x{table.offset:x} canary=0x{table.canary_seed:016x} {place} content={PREFIX}table{number}"
+        f" offset=0x{table.offset:x} canary=0x{table.canary_seed:016x} {place} {content}"
     )
 
 

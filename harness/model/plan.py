@@ -70,6 +70,9 @@ class TablePlan(Value):
     offset: int
     canary_seed: int
     content_hex: str
+    """Empty with ``copied``."""
+    copied: bool = False
+    """The content is a copy of the table that firmware has under ``guid``."""
 
 
 class Payload(Value):

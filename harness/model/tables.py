@@ -52,6 +52,10 @@ class BgrtRequest(Placement):
     height: int = Field(default=96, ge=1, le=1024, description="Height of the image in pixels.")
 
 
+class MemAttrRequest(Placement):
+    """A copy of firmware's own EFI Memory Attributes Table (UEFI spec 2.10, section 4.6.4)."""
+
+
 class RtPropRequest(Placement):
     """An EFI_RT_PROPERTIES_TABLE (UEFI spec 2.10, section 4.6.2): which runtime services firmware has."""
 
@@ -128,6 +132,12 @@ class BgrtTable(OneTable):
     )
 
 
+class MemAttrTable(OneTable):
+    memattr: MemAttrRequest = Field(
+        description="MEMATTR, copied from firmware's own. Not with a runtime driver: firmware then makes a new one."
+    )
+
+
 class RtPropTable(OneTable):
     rtprop: RtPropRequest = Field(description="RTPROP: the runtime services that firmware has. Linux reads it once.")
 
@@ -146,7 +156,10 @@ class PrivateTable(OneTable):
     private: PrivateRequest = Field(description="A table with a GUID that no kernel knows, and so nobody keeps.")
 
 
-_TABLES = (TableName.ESRT, TableName.BGRT, TableName.RTPROP, TableName.MOKVAR, TableName.UNACCEPTED, TableName.PRIVATE)
+_TABLES = (
+    *(TableName.ESRT, TableName.BGRT, TableName.MEMATTR, TableName.RTPROP, TableName.MOKVAR),
+    *(TableName.UNACCEPTED, TableName.PRIVATE),
+)
 
 
 def _table_tag(table: Any) -> str | None:
@@ -159,6 +172,7 @@ def _table_tag(table: Any) -> str | None:
 TableRequest = Annotated[
     Annotated[EsrtTable, Tag("esrt")]
     | Annotated[BgrtTable, Tag("bgrt")]
+    | Annotated[MemAttrTable, Tag("memattr")]
     | Annotated[RtPropTable, Tag("rtprop")]
     | Annotated[MokVarTable, Tag("mokvar")]
     | Annotated[UnacceptedTable, Tag("unaccepted")]

@@ -50,6 +50,8 @@ from harness.run.runtimeplan import RuntimeDriver
 from harness.run.tables import KINDS
 
 PAGE_BYTES = 4096
+COPIED_PAGES = 1
+"""For a table of firmware, whose size is known only there (OVMF: some 1 KiB). Linux keeps no page without a table."""
 TABLE_OFFSET = 0x100
 """Where in its pages an installed table begins, so that there is canary on both sides of it."""
 
@@ -223,9 +225,9 @@ def _payloads(epochs: Sequence[EpochPlan]) -> tuple[Payload, ...]:
 
 def _table_plan(table: OneTable, nonce: str) -> TablePlan:
     kind, request = KINDS[table.name], table.request
-    if kind.content is None:
+    if kind.content is None and not kind.copied:
         raise InputError(f"the EFI agent cannot install a {kind.word}", hint=kind.how_to_have)
-    content = kind.content(request, nonce)
+    content = b"" if kind.content is None else kind.content(request, nonce)
     return TablePlan(
         name=table.name,
         guid=request.guid if isinstance(request, PrivateRequest) else kind.guid,
@@ -233,11 +235,12 @@ def _table_plan(table: OneTable, nonce: str) -> TablePlan:
         memory=request.memory,
         at=request.at,
         below=request.below,
-        pages=-(-(TABLE_OFFSET + len(content)) // PAGE_BYTES),
+        pages=COPIED_PAGES if kind.copied else -(-(TABLE_OFFSET + len(content)) // PAGE_BYTES),
         offset=TABLE_OFFSET,
         # The nonce in both halves: no two runs have the same canaries, and a stale page is recognised.
         canary_seed=int(nonce + nonce, 16) ^ 0x5A5A_A5A5_C3C3_3C3C,
         content_hex=content.hex(),
+        copied=kind.copied,
     )
 
 

@@ -78,6 +78,8 @@ class Kind:
     """Set in the place of ``guid`` where an ACPI table points to the content."""
     content: Callable[[Any, str], bytes] | None = None
     """The bytes to install, from the request and the run's nonce; None when the agent cannot install one."""
+    copied: bool = False
+    """The agent installs a copy of firmware's own."""
     inside: Inside | None = None
     """None: no kernel shows anything of it."""
     unseen: str = "no sysfs file shows the {word}; only its bytes were compared"
@@ -191,6 +193,7 @@ KINDS: Mapping[TableName, Kind] = {
         word="MEMATTR",
         title="MEMATTR table",
         how_to_have="Use a firmware that publishes the EFI Memory Attributes Table.",
+        copied=True,
         guid=guids.MEMATTR,
         find=_at(guids.MEMATTR, memattr.HEADER_BYTES, _sized(memattr.parse)),
         reserved=False,

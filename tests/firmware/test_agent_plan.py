@@ -178,6 +178,16 @@ def test_a_table_that_the_agent_would_refuse(change: dict[str, object], message:
         agent_plan(make_plan(ESRT.model_copy(update=change)))
 
 
+def test_a_copy_of_firmware_s_own() -> None:
+    copied = ESRT.model_copy(
+        update={"name": TableName.MEMATTR, "guid": guids.MEMATTR, "content_hex": "", "copied": True}
+    )
+    made = make_plan(copied)
+    assert "opt/harness/table0" not in {file.name for file in fw_cfg_files(made)}
+    assert " copy=memattr\n" in agent_plan(made)
+    assert " content=" not in agent_plan(made)
+
+
 def test_a_table_may_fill_its_pages() -> None:
     full = ESRT.model_copy(update={"content_hex": "00" * (4096 - 0x100)})
     assert "offset=0x100" in agent_plan(make_plan(full))

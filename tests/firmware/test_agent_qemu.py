@@ -235,6 +235,22 @@ BAD_PLANS = {
         BAD_SIZE,
         "larger than the pages",
     ),
+    "neither content nor copy": (
+        plan(TABLE.replace(" content=opt/harness/table0", ""), BOOT),
+        INVALID,
+        "either content= or copy=",
+    ),
+    "content and copy": (plan(f"{TABLE} copy=memattr", BOOT), INVALID, "either content= or copy="),
+    "copy of what it cannot": (
+        plan(TABLE.replace("content=opt/harness/table0", "copy=esrt"), BOOT),
+        INVALID,
+        "copy= is not memattr: esrt",
+    ),
+    "copy too large": (
+        plan(TABLE.replace("content=opt/harness/table0", "copy=memattr").replace("offset=0x100", "offset=0xff0"), BOOT),
+        BAD_SIZE,
+        "larger than the pages",
+    ),
     "content missing": (plan(TABLE.replace("table0", "table9"), BOOT), NOT_FOUND, "missing: opt/harness/table9"),
     "content empty": (
         plan(TABLE.replace("table0", "empty"), BOOT),

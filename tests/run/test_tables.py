@@ -95,6 +95,11 @@ def test_bytes_are_of_one_run(name: str) -> None:
     assert content(wanted, "11111111") != content(wanted, NONCE)
 
 
+def test_memattr_is_copied_from_firmware() -> None:
+    made = table("memattr")
+    assert (made.guid, made.copied, made.content_hex, made.pages) == (guids.MEMATTR, True, "", 1)
+
+
 def test_several_tables_at_once() -> None:
     requests = [{name.value: {"below": 0x3A000000}} for name in INSTALLED]
     made = plan(scenario(firmware={"tables": requests}), prepared([kernel()] * 2))

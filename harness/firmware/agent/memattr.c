@@ -108,6 +108,18 @@ void memattr_settle(enum memattr_choice choice, struct memory_range image, struc
 	}
 }
 
+UINTN memattr_size(void)
+{
+	const EFI_MEMORY_ATTRIBUTES_TABLE *table = configuration_table(&memattr_guid);
+
+	return table ? sizeof(*table) + table->NumberOfEntries * table->DescriptorSize : 0;
+}
+
+void memattr_copy(void *to)
+{
+	memcpy(to, configuration_table(&memattr_guid), memattr_size());
+}
+
 UINT64 memattr_address(void)
 {
 	return address_of(configuration_table(&memattr_guid));

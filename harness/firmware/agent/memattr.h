@@ -16,4 +16,10 @@ void memattr_settle(enum memattr_choice choice, struct memory_range image, struc
 /* Where the table is, or 0. */
 UINT64 memattr_address(void);
 
+/* Bytes of firmware's own table; 0: there is none. */
+UINTN memattr_size(void);
+
+/* Copies it. */
+void memattr_copy(void *to);
+
 #endif

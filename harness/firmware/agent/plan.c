@@ -3,6 +3,7 @@
 
 #include "agent.h"
 #include "frame.h"
+#include "memattr.h"
 #include "statement.h"
 
 #define MAX_PLAN_BYTES 65536
@@ -44,11 +45,35 @@ static void key_of(struct statement *statement, struct table_plan *table)
 		refuse(statement->line, "pointer= is not between the header and the end of ", acpi);
 }
 
+/* A file, or a copy of what firmware has. */
+static void content_of(struct statement *statement, struct table_plan *table)
+{
+	struct span content = take(statement, "content");
+	struct span copy = take(statement, "copy");
+	struct span from = content.length ? content : copy;
+	UINT64 size;
+
+	all_used(statement);
+	if (!content.length == !copy.length)
+		refuse(statement->line, "a table needs either content= or copy=", (struct span){ 0 });
+	if (content.length) {
+		table->content = fw_cfg_find(content);
+		size = table->content.size;
+	} else {
+		if (!span_is(copy, "memattr"))
+			refuse(statement->line, "copy= is not memattr: ", copy);
+		size = memattr_size();
+		if (!size)
+			refuse_as(statement->line, "the firmware has no Memory Attributes Table for copy=", (struct span){ 0 },
+				  EFI_NOT_FOUND);
+	}
+	if (table->offset > table->pages * EFI_PAGE_SIZE || size > table->pages * EFI_PAGE_SIZE - table->offset)
+		refuse_as(statement->line, "content is larger than the pages behind offset=: ", from, EFI_BAD_BUFFER_SIZE);
+}
+
 static void table_statement(struct statement *statement, struct plan *plan)
 {
 	struct table_plan *table = &plan->tables[plan->table_count];
-	struct span content;
-
 	if (plan->table_count == MAX_TABLES)
 		refuse(statement->line, "too many tables", (struct span){ 0 });
 	table->name = need(statement, "name");
@@ -62,13 +87,7 @@ static void table_statement(struct statement *statement, struct plan *plan)
 	table->offset = need_number(statement, "offset");
 	table->canary = need_number(statement, "canary");
 	place_of(statement, table);
-	content = need(statement, "content");
-	all_used(statement);
-	table->content = fw_cfg_find(content);
-	if (table->offset > table->pages * EFI_PAGE_SIZE ||
-	    table->content.size > table->pages * EFI_PAGE_SIZE - table->offset)
-		refuse_as(statement->line, "content is larger than the pages behind offset=: ", content,
-			  EFI_BAD_BUFFER_SIZE);
+	content_of(statement, table);
 	plan->table_count++;
 }
 

@@ -20,7 +20,7 @@ struct table_plan {
 	UINT64 canary;
 	BOOLEAN exact; /* at `address`, or else at the highest free place that ends at or below it */
 	UINT64 address;
-	struct fw_cfg_file content;
+	struct fw_cfg_file content; /* size 0: a copy of firmware's own Memory Attributes Table */
 };
 
 enum memattr_choice { MEMATTR_CORRECT, MEMATTR_KEEP, MEMATTR_DROP };

@@ -4,6 +4,7 @@
 #include "acpi.h"
 #include "agent.h"
 #include "frame.h"
+#include "memattr.h"
 #include "memory.h"
 
 __attribute__((noreturn)) void fail_table(const struct table_plan *table, const char *what, EFI_STATUS status)
@@ -53,6 +54,24 @@ static void report_where(const struct table_plan *table, const ACPI_TABLE_HEADER
 	frame_field_hex("acpi_address", address_of(acpi));
 }
 
+/* Puts the table's own bytes in their place; how many they are. */
+static UINT64 fill(const struct table_plan *table, void *content)
+{
+	UINT64 size = table->content.size;
+
+	if (size) {
+		if (!fw_cfg_read(table->content, content))
+			fail_table(table, "fw_cfg: the content cannot be read", EFI_DEVICE_ERROR);
+		return size;
+	}
+	/* EDK2 makes it anew whenever runtime memory is allocated, so the plan's check may be out of date. */
+	size = memattr_size();
+	if (!size || size > table->pages * EFI_PAGE_SIZE - table->offset)
+		fail_table(table, "firmware's Memory Attributes Table is gone or has grown", EFI_BAD_BUFFER_SIZE);
+	memattr_copy(content);
+	return size;
+}
+
 void table_install(const struct table_plan *table)
 {
 	EFI_PHYSICAL_ADDRESS pages = allocate(table);
@@ -61,12 +80,12 @@ void table_install(const struct table_plan *table)
 	const ACPI_TABLE_HEADER *acpi = 0;
 	struct text name;
 	EFI_STATUS status = EFI_SUCCESS;
+	UINT64 size;
 
 	/* Each word is its own address's canary, so that pages moved or copied elsewhere show as well. */
 	for (UINT64 left = table->pages * EFI_PAGE_SIZE / sizeof(*word); left; left--, word++)
 		*word = table->canary ^ address_of(word);
-	if (!fw_cfg_read(table->content, content))
-		fail_table(table, "fw_cfg: the content cannot be read", EFI_DEVICE_ERROR);
+	size = fill(table, content);
 	if (table->acpi.size)
 		acpi = acpi_install(table, address_of(content));
 	else
@@ -83,7 +102,7 @@ void table_install(const struct table_plan *table)
 	frame_field_hex("pages_address", pages);
 	frame_field_decimal("pages", table->pages);
 	frame_field_decimal("type", table->memory_type);
-	frame_field_decimal("size", table->content.size);
+	frame_field_decimal("size", size);
 	frame_end();
 }
 

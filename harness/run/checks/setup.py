@@ -100,7 +100,11 @@ def _misplaced(observations: Observations, plan: TablePlan, baseline: Baseline) 
         yield f"its pages are {baseline.pages}, not at {plan.at:#x}"
     if plan.below is not None and baseline.pages.end > plan.below:
         yield f"its pages are {baseline.pages}, not below {plan.below:#x}"
-    if baseline.content != bytes.fromhex(plan.content_hex):
+    if plan.copied:
+        found = KINDS[plan.name].find(f"{plan.guid} {baseline.table.start:#x}", lambda _at, _size: baseline.content)
+        if found != baseline.table:
+            yield f"its bytes at the hand-off are not a whole table of firmware: {found}"
+    elif baseline.content != bytes.fromhex(plan.content_hex):
         yield "its bytes at the hand-off are not those of the plan"
     spoiled = canary.damaged(baseline.data, baseline.pages.start, plan.canary_seed, baseline.table)
     if spoiled:
