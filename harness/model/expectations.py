@@ -117,6 +117,14 @@ class PagingLevels(Value):
     )
 
 
+class BootServicesMemoryFreed(Value):
+    boot_services_memory: Literal["freed"] = Field(
+        description="The first kernel frees all boot services memory above 1 MiB that firmware had at the hand-off and "
+        "that is not in the runtime-map: the size that it reports, to within 64 KiB, because firmware may allocate and "
+        "free after the hand-off. efi=debug keeps all of it."
+    )
+
+
 def _expectation_tag(item: Any) -> str | None:
     for name in _EXPECTATIONS:
         if item == name or hasattr(item, name) or (isinstance(item, dict) and name in item):
@@ -143,6 +151,7 @@ _EXPECTATIONS = (
     "e820_stable",
     "crash_region",
     "paging_levels",
+    "boot_services_memory",
     "no_crash",
 )
 Expectation = Annotated[
@@ -164,6 +173,7 @@ Expectation = Annotated[
     | Annotated[E820Stable, Tag("e820_stable")]
     | Annotated[CrashRegionKept, Tag("crash_region")]
     | Annotated[PagingLevels, Tag("paging_levels")]
+    | Annotated[BootServicesMemoryFreed, Tag("boot_services_memory")]
     | Annotated[NoCrash, Tag("no_crash")],
     Discriminator(
         _expectation_tag,

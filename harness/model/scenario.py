@@ -13,6 +13,7 @@ from harness.model import xen
 from harness.model.base import Size, Value
 from harness.model.expectations import (
     AcpiPresent,
+    BootServicesMemoryFreed,
     CrashRegionKept,
     E820Stable,
     Expectation,
@@ -257,6 +258,10 @@ def _vacuous(scenario: Scenario, item: Any) -> str:
             for word in line
         ):
             return "crash_region needs crashkernel= on a command line"
+        case BootServicesMemoryFreed() if any(
+            word in ("noefi", "efi=debug") for word in (*scenario.cmdline, *scenario.boot.cmdline)
+        ):
+            return "boot_services_memory cannot be seen with noefi or efi=debug: nothing is freed then"
         case PagingLevels() if len(item.paging_levels) != 1 + len(scenario.following):
             return f"paging_levels needs one number for each of the {1 + len(scenario.following)} kernels"
     return ""

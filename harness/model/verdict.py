@@ -74,6 +74,8 @@ class Cause(StrEnum):
     """The e820 table gets longer from kexec to kexec."""
     E820_CHANGED = "e820-changed"
     """The e820 table that a kexec'ed kernel is given describes other memory than firmware's, or sysfs another one."""
+    BOOT_SERVICES_LOST = "boot-services-lost"
+    """Boot services memory that nothing needs is not given back, or more of it than there was."""
     PAGING_LEVELS = "paging-levels"
     """A kernel runs on page tables of more or fewer levels than it was told."""
     TABLE_REFUSED = "table-refused"

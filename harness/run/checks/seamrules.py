@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from harness.model.expectations import AcpiPresent, CrashRegionKept, E820Stable, Expectation, PagingLevels
+from harness.model.expectations import (
+    AcpiPresent,
+    BootServicesMemoryFreed,
+    CrashRegionKept,
+    E820Stable,
+    Expectation,
+    PagingLevels,
+)
 from harness.model.verdict import Cause, Check
 from harness.run.checks.acpi import check_acpi
+from harness.run.checks.bootservices import check_boot_services_memory
 from harness.run.checks.crashregion import check_crash_region
 from harness.run.checks.e820stable import check_e820_stable
 from harness.run.checks.optionroms import check_option_roms
@@ -16,9 +24,9 @@ from harness.run.observations import Observations
 
 Rule = tuple[str, Callable[[Observations], Check | None]]
 
-NAMES = ("acpi_present", "e820_stable", "crash_region", "paging_levels")
+NAMES = ("acpi_present", "e820_stable", "crash_region", "paging_levels", "boot_services_memory")
 """Their summaries are worth the headline of a PASS."""
-TELLING = (Cause.ACPI_LOST, Cause.E820_GROWS, Cause.E820_CHANGED, Cause.PAGING_LEVELS)
+TELLING = (Cause.ACPI_LOST, Cause.E820_GROWS, Cause.E820_CHANGED, Cause.PAGING_LEVELS, Cause.BOOT_SERVICES_LOST)
 """Causes, the one that says most first."""
 
 
@@ -36,5 +44,7 @@ def expected(expectation: Expectation) -> Iterator[Rule]:
             yield "e820_stable", check_e820_stable
         case CrashRegionKept():
             yield "crash_region", check_crash_region
+        case BootServicesMemoryFreed():
+            yield "boot_services_memory", check_boot_services_memory
         case PagingLevels(paging_levels=levels):
             yield "paging_levels", partial(check_paging_levels, levels=levels)
