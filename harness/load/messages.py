@@ -64,11 +64,11 @@ def validate(model: type[M], tree: Any, written: Mapping[DocPath, str]) -> tuple
         details = error.errors(include_url=False)
     shape = shape_of(model)
     findings = [_finding(detail, tree, shape, written) for detail in details]
-    shorter = copy.deepcopy(tree)
-    for detail in details:
-        if detail["type"] == "too_long":
+    too_long = [detail for detail in details if detail["type"] == "too_long"]
+    if too_long:  # not a comparison of the trees: a NaN in them is never equal to itself
+        shorter = copy.deepcopy(tree)
+        for detail in too_long:
             del value_at(shorter, shape.document_path(detail["loc"]))[detail["ctx"]["max_length"] :]
-    if shorter != tree:
         findings += validate(model, shorter, written)[1]
     return None, tuple(dict.fromkeys(findings))
 

@@ -66,6 +66,12 @@ def test_every_mistake_with_its_place(load: Load) -> None:
     ]
 
 
+def test_not_a_number_is_refused_like_a_number(load: Load) -> None:
+    """A NaN is unequal to itself: comparing trees with one in them went round for ever."""
+    with pytest.raises(ScenarioErrors, match=r"\.nan is not a mapping; keys allowed: scenario, kernel"):
+        load("- .nan\n")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
