@@ -53,6 +53,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     show.add_argument("--json", action="store_true", help="as JSON")
     show.set_defaults(action=show_map)
 
+    places = actions.add_parser(
+        "places",
+        help="where KASLR has put the kernel in several boots",
+        description="One line a boot, and how many places there are. Exit 1 when several boots all have the same one.",
+    )
+    places.add_argument("runs", nargs="+", type=Path, metavar="RUNDIR")
+    places.add_argument("--json", action="store_true", help="as JSON")
+    places.set_defaults(action=show_places)
+
 
 def import_map(options: argparse.Namespace) -> Exit:
     """Write the map file.
@@ -99,6 +108,30 @@ def show_map(options: argparse.Namespace) -> Exit:
     else:
         print(f"{title}\n\n{memmap.to_text(columns)}", end="")
     return Exit.OK
+
+
+def show_places(options: argparse.Namespace) -> Exit:
+    """List where each run's first kernel lies.
+
+    Raises:
+        InputError: no such run, or one whose first kernel did not report.
+    """
+    rows: list[tuple[str, Range]] = []
+    for run in options.runs:
+        observations = Observations(read_record(run))
+        extent = observations.kernel_extent(1)
+        if extent is None:
+            raise InputError(f"{run}: its first kernel has not reported where it lies", hint="leave this run out")
+        rows.append((observations.plan.variant, extent))
+    starts = sorted({extent.start for _, extent in rows})
+    if options.json:
+        boots = [{"variant": variant, "start": extent.start, "end": extent.end} for variant, extent in rows]
+        print(json.dumps({"boots": boots, "places": starts}, indent=1))
+    else:
+        for variant, extent in rows:
+            print(f"{extent}  {variant}")
+        print(f"{len(rows)} boots, {len(starts)} places, from {starts[0]:#x} to {starts[-1]:#x}")
+    return Exit.FAIL if len(rows) > 1 and len(starts) == 1 else Exit.OK
 
 
 def _columns(what: Path) -> tuple[Sequence[memmap.Column], str]:

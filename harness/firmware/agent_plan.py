@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError
+from harness.model.memory import MemoryPlan, RangePlan
 from harness.model.plan import FirmwareFiles, Plan, TablePlan
 from harness.model.runtime import FirmwareArch, RuntimePlan
 
@@ -14,6 +15,8 @@ PREFIX = "opt/harness/"
 XEN_FILE = "\\xen.efi"
 """On the file system that the planner makes for a hypervisor."""
 PAGE_BYTES = 4096
+MAX_PLAN_BYTES = 65536
+"""What the agent takes (harness/firmware/agent/plan.c)."""
 MAX_CMDLINE_BYTES = 4096
 """What the agent takes; x86 kernels cut at 2048 (COMMAND_LINE_SIZE)."""
 
@@ -35,10 +38,19 @@ def agent_plan(plan: Plan) -> str:
     """
     tables = [_table(table, number) for number, table in enumerate(plan.tables)]
     runtime = [_runtime(plan.runtime, plan.firmware)] if plan.runtime is not None else []
+    memory = plan.memory or MemoryPlan()
+    ranges = [_range(item) for item in memory.ranges]
     boot = f"boot kernel={PREFIX}kernel initrd={PREFIX}initrd cmdline={PREFIX}cmdline"
     if plan.hypervisor is not None:
         boot = f"boot file={XEN_FILE} cmdline={PREFIX}cmdline"
-    return "\n".join(["HARNESS-PLAN 1", f"nonce {plan.nonce}", *tables, *runtime, boot]) + "\n"
+    if memory.kernel_at is not None:
+        boot += f" at={memory.kernel_at:#x}"
+    text = "\n".join(["HARNESS-PLAN 1", f"nonce {plan.nonce}", *tables, *ranges, *runtime, boot]) + "\n"
+    if len(text) > MAX_PLAN_BYTES:
+        raise InputError(
+            f"the EFI agent's plan has {len(text)} bytes", hint=f"it takes {MAX_PLAN_BYTES}: ask for fewer ranges"
+        )
+    return text
 
 
 def fw_cfg_files(plan: Plan) -> tuple[FwCfgFile, ...]:
@@ -95,6 +107,14 @@ def _table(table: TablePlan, number: int) -> str:
         f"table name={table.name} {key} type={table.memory.number} pages={table.pages}"
         f" offset=0x{table.offset:x} canary=0x{table.canary_seed:016x} {place} {content}"
     )
+
+
+def _range(item: RangePlan) -> str:
+    number = item.type.number
+    line = f"range at={item.at:#x} pages={item.size_bytes // PAGE_BYTES} type={'hole' if number is None else number}"
+    if item.canary_seed is not None:
+        line += f" canary=0x{item.canary_seed:016x}"
+    return line + " hook=yes" * item.hook + " fit=yes" * item.fit
 
 
 def _runtime(runtime: RuntimePlan, firmware: FirmwareFiles) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError, Mistake, ScenarioErrors
-from harness.load import matrix, yaml12
+from harness.load import mapfile, matrix, yaml12
 from harness.load.document import DocPath, Document, dotted
 from harness.load.messages import Finding, validate, value_at
 from harness.load.overrides import (
@@ -147,6 +147,7 @@ def _expand(document: Document, changes: _Changes) -> tuple[list[Variant], list[
     mistakes = [*_key_mistakes(document), *_id_mistakes(document), *wrong_axes, *_unfit_axes(document, changes)]
     tree = {key: value for key, value in copy.deepcopy(document.tree).items() if key in file_keys()}
     tree.pop("matrix", None)
+    mistakes += mapfile.include(document, tree)
     mistakes += apply_settings(document, tree, changes.settings)
     refused = {(mistake.line, mistake.column) for mistake in document.mistakes}
     variants = []

@@ -99,6 +99,8 @@ def _scalar_or_axis(node: dict[str, Any], definitions: dict[str, Any]) -> dict[s
     """Let ``${axis}`` stand where a scalar stands that is not any text."""
     target = definitions[node["$ref"].rsplit("/", 1)[-1]] if "$ref" in node else node
     choices = node.get("anyOf", [])
+    if any("$ref" in choice and "properties" in definitions[choice["$ref"].rsplit("/", 1)[-1]] for choice in choices):
+        return node  # a mapping that may be left out
     scalar = "enum" in target or target.get("type") in ("integer", "boolean") or choices
     if not scalar or any(choice == {"type": "string"} for choice in choices):
         return node

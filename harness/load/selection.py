@@ -24,6 +24,8 @@ ON_REQUEST = (
     "kdump/fake-mem",
     "kdump/lkdtm",
     "kdump/small-crashkernel",
+    "placement/kaslr-seeds",
+    "placement/low-hole",
     "runtime/fault-get-time",
     "runtime/fault-matrix",
     "runtime/fault-uncovered",
@@ -33,8 +35,9 @@ ON_REQUEST = (
 )
 """Run only when they are named: scenarios that gather facts and judge nothing new, those of every table and call on
 every kernel, and scenarios for kernels that must be built first (10 minutes) and guests that many a host cannot hold.
-kdump/small-crashkernel never passes; of the runtime ones two need a built kernel, the others take long or end in
-machines that hang; those on Xen need a hypervisor, which is fetched first, and a minute or two each."""
+kdump/small-crashkernel never passes; placement/kaslr-seeds are twenty boots; of the runtime ones two need a built
+kernel, the others take long or end in machines that hang; those on Xen need a hypervisor, which is fetched first, and a
+minute or two each."""
 
 
 def glob_matches(glob: str, text: str) -> bool:

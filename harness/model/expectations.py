@@ -6,11 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from harness.model.base import Value
+from harness.model.base import Address, Value
 from harness.model.names import FakeMem, SoftReserved, TableName
 from harness.model.pagetables import EfiPages
 from harness.model.runtime_steps import FirmwareBitsExpected, RuntimeFaultExpected, RuntimeServicesExpected
 from harness.model.xen import XenReused, XenTable, XenTablesProtected
+
+LOAD_PHYSICAL_ADDR = 0x100_0000
+"""CONFIG_PHYSICAL_START, 16 MiB unless a kernel is configured otherwise."""
 
 
 class TableIntact(Value):
@@ -71,6 +74,21 @@ class StressClean(Value):
         description="In every stress step each call of firmware succeeded and read back what it wrote, and no process "
         "saw other content in its pages than its own. QEMU's TCG keeps no stale TLB entries, so only with KVM could "
         "those show."
+    )
+
+
+class PlacedWhere(Value):
+    at_or_above: Address = Field(
+        default=LOAD_PHYSICAL_ADDR,
+        description="The lowest place that is right. 0x1000000 is LOAD_PHYSICAL_ADDR, CONFIG_PHYSICAL_START.",
+        examples=["0x1000000"],
+    )
+
+
+class KernelPlaced(Value):
+    kernel_placed: PlacedWhere = Field(
+        description="`Kernel code` in /proc/iomem begins at or above that address in every epoch; the kernel covers "
+        "only memory that was free at the hand-off, no range that firmware occupies; and no page allocation failed."
     )
 
 
@@ -146,6 +164,7 @@ _EXPECTATIONS = (
     "xen_table",
     "xen_tables",
     "xen_reused",
+    "kernel_placed",
     "kdump_clean",
     "acpi_present",
     "e820_stable",
@@ -168,6 +187,7 @@ Expectation = Annotated[
     | Annotated[XenTable, Tag("xen_table")]
     | Annotated[XenTablesProtected, Tag("xen_tables")]
     | Annotated[XenReused, Tag("xen_reused")]
+    | Annotated[KernelPlaced, Tag("kernel_placed")]
     | Annotated[KdumpClean, Tag("kdump_clean")]
     | Annotated[AcpiPresent, Tag("acpi_present")]
     | Annotated[E820Stable, Tag("e820_stable")]

@@ -140,9 +140,18 @@ class MapRequest(MapFile):
         description="A map file beside the scenario, instead of entries: `harness memmap import LOG` writes one.",
         examples=["hyperv-2019.map"],
     )
+    entries: list[MapEntry] = Field(
+        default_factory=list, max_length=MAX_RANGES, description="What is to be reproduced; or else `file`."
+    )
     hook: bool = Field(
         default=False, description="Also take over a firmware volume that is used no more, as `hook` of a range."
     )
+
+    @model_validator(mode="after")
+    def _something(self) -> MapRequest:
+        if not self.entries:
+            raise ValueError("say either 'file' or 'entries'")
+        return self
 
 
 class MemoryRequest(Value):

@@ -13,6 +13,7 @@ from pydantic import Field
 from harness.model.actions import Action
 from harness.model.base import Value
 from harness.model.kernel import KernelImage
+from harness.model.memory import MemoryPlan
 from harness.model.names import MemoryType, Syscall, TableName
 from harness.model.runtime import FirmwareArch, RuntimePlan
 from harness.model.scenario import Scenario
@@ -133,6 +134,8 @@ class Plan(Value):
     swtpm: Path | None = None
     """The program behind the machine's TPM, where the scenario wants one."""
     tables: tuple[TablePlan, ...] = ()
+    memory: MemoryPlan | None = None
+    """The shape of the memory map, where the scenario wants one."""
     runtime: RuntimePlan | None = None
     """The runtime driver, where the scenario wants one."""
     hypervisor: HypervisorPlan | None = None

@@ -24,6 +24,7 @@ from harness.model.expectations import (
     SoftReservedExact,
     TableIntact,
 )
+from harness.model.memory import MemoryRequest, outside_mistake
 from harness.model.names import TableName, TpmInterface
 from harness.model.runtime_steps import KexecRefusedStep, RuntimeRequest, mistake
 from harness.model.steps import (
@@ -96,6 +97,7 @@ class FirmwareSetup(Value):
         max_length=MAX_TABLES,
         description="Tables to install, each at most once; none leaves the firmware as it is.",
     )
+    memory: MemoryRequest | None = Field(default=None, description="The memory map that the kernel gets.")
     runtime: RuntimeRequest | None = Field(
         default=None,
         description="The runtime driver. Left out, it is there with all its hooks as soon as a step wants it.",
@@ -130,6 +132,10 @@ class Scenario(Value):
     cmdline: list[str] = Field(default_factory=list, description="Command line parameters for every kernel of the run.")
     hypervisor: xen.HypervisorOptions | None = Field(
         default=None, description="Xen, between firmware and the kernel: the kernel is then its dom0."
+    )
+    kaslr: bool = Field(
+        default=False,
+        description="Leave out nokaslr, which all kernels are told otherwise, for runs that can be compared.",
     )
     firmware: FirmwareSetup = Field(default_factory=FirmwareSetup, description="What is installed before boot.")
     steps: list[Step] = Field(min_length=1, description="What happens, in order: boot, then the others.")
@@ -187,6 +193,21 @@ class Scenario(Value):
         log = next((name for name in wanted if name in (TableName.TPM_LOG, TableName.TPM_FINAL_LOG)), None)
         if log is not None and self.machine.tpm is None:
             raise ValueError(f"{log} needs a machine with a TPM: machine: {{tpm: tis}} or {{tpm: crb}}")
+        return self
+
+    @model_validator(mode="after")
+    def _memory_is_there(self) -> Scenario:
+        wanted = self.firmware.memory
+        if wanted is None:
+            return self
+        scaled = wanted.map.memory if wanted.map is not None else None
+        wrong = outside_mistake([*wanted.ranges, *(wanted.map.entries if wanted.map else ())], self.machine.memory)
+        if scaled is not None and scaled != self.machine.memory:
+            wrong = f"the map was scaled for {scaled // 2**20}MiB, the machine has {self.machine.memory // 2**20}MiB"
+        if wanted.kernel_at is not None and self.hypervisor is not None:
+            wrong = "kernel_at is for a kernel that the EFI agent starts, not for one that a hypervisor starts"
+        if wrong:
+            raise ValueError(f"firmware.memory: {wrong}")
         return self
 
     @model_validator(mode="after")

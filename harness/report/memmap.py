@@ -186,9 +186,9 @@ def _epoch(observations: Observations, epoch: int) -> Iterator[Column]:
 
 def _inside(observations: Observations, epoch: int, rows: Sequence[Resource]) -> Iterator[Block]:
     """The kernel, its initrd, its crash kernel, and what it has loaded for the next epoch."""
-    own = [row.range for row in rows if row.name.startswith("Kernel ")]
-    if own:
-        yield Block(Range(min(own).start, max(item.end for item in own)), "kernel", Kind.KERNEL)
+    own = observations.kernel_extent(epoch)
+    if own is not None:
+        yield Block(own, "kernel", Kind.KERNEL)
     for row in rows:
         if row.name == "Crash kernel":
             yield Block(row.range, "crash kernel", Kind.CRASH)

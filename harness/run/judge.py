@@ -22,13 +22,15 @@ from harness.model.names import TableName
 from harness.model.plan import Plan
 from harness.model.record import Phase
 from harness.model.verdict import Cause, Check, KnownIssue, Status, Verdict
-from harness.run.checks import runtimerules, seamrules, xenrules
+from harness.run.checks import placed, runtimerules, seamrules, xenrules
 from harness.run.checks.console import check_console
 from harness.run.checks.crash import check_crash
 from harness.run.checks.ending import check_ending
 from harness.run.checks.fakemem import check_fake_mem
 from harness.run.checks.identity import check_identity
 from harness.run.checks.kdump import kdump_rules
+from harness.run.checks.memorymap import check_memory_map
+from harness.run.checks.occupied import check_occupied
 from harness.run.checks.overlap import check_overlap
 from harness.run.checks.pagetables import check_page_tables
 from harness.run.checks.ramdisk import check_ramdisk
@@ -58,6 +60,8 @@ _TELLING = (
     Cause.STALE_INITRD,
     Cause.XEN_TABLE_UNPROTECTED,
     Cause.XEN_TABLE_LOST,
+    Cause.OCCUPIED_OVERWRITTEN,
+    Cause.KERNEL_MISPLACED,
     Cause.FAKE_MEM_MISMATCH,
     Cause.SOFT_RESERVED_MISMATCH,
     Cause.SOFT_RESERVED_LOST,
@@ -90,6 +94,7 @@ _TELLING = (
     Cause.DOM0_CRASHED,
     Cause.PANIC,
     Cause.OOPS,
+    Cause.PAGE_ALLOCATION_FAILED,
 )
 
 
@@ -187,11 +192,13 @@ def _rules(plan: Plan) -> Iterator[tuple[str, Callable[[Observations], Check | N
     yield "run", check_ending
     yield "setup", check_setup
     yield "tpm", check_tpm
+    yield "memory map", check_memory_map
     yield "identity", check_identity
     yield "hypervisor", check_hypervisor
     yield from runtimerules.always()
     yield from seamrules.always()
     yield "console", check_console
+    yield "occupied", check_occupied
     for expectation in plan.scenario.expect:
         match expectation:
             case TableIntact(table_intact=table):
@@ -211,6 +218,7 @@ def _rules(plan: Plan) -> Iterator[tuple[str, Callable[[Observations], Check | N
             case other:
                 yield from runtimerules.expected(other)
                 yield from xenrules.expected(other)
+                yield from placed.expected(other)
                 yield from seamrules.expected(other)
 
 
@@ -287,6 +295,9 @@ _TELLING_PASSES = (
     "efi_page_tables",
     "stress",
     "no_ramdisk",
+    "memory map",
+    "occupied",
+    "kernel_placed",
     "runtime_",
     "xen_table",
     *seamrules.NAMES,

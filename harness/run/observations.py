@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from harness.evidence import e820, efimap, iomem, klog, memmap, segments
 from harness.evidence.defect import Defect
@@ -59,6 +61,7 @@ class Load:
 class MadeRange:
     """A piece of memory that the EFI agent has given a type."""
 
+    PREFIX: ClassVar[str] = "memory-"
     range: Range
     type: int | None
     """EFI_MEMORY_TYPE; None for a hole."""
@@ -73,7 +76,11 @@ class MadeRange:
     @classmethod
     def of(cls, frame: FrameEntry) -> MadeRange:
         """Out of a ``range`` frame (docs/link-protocol.md)."""
-        fields = frame.fields
+        return cls.read(frame.fields)
+
+    @classmethod
+    def read(cls, fields: Mapping[str, str]) -> MadeRange:
+        """Out of the fields of a ``range`` frame."""
         return cls(
             range=Range.sized(int(fields["address"], 0), int(fields["pages"], 0) * PAGE_BYTES),
             type=None if fields["type"] == "hole" else int(fields["type"], 0),
@@ -82,6 +89,11 @@ class MadeRange:
             canary=fields["canary"] == "1",
             fit=fields["fit"] == "1",
         )
+
+    @property
+    def subject(self) -> str:
+        """What its samples are called."""
+        return f"{self.PREFIX}{self.range.start:#x}"
 
     @property
     def type_name(self) -> str:
@@ -200,6 +212,15 @@ class Observations:
     def made_ranges(self) -> tuple[MadeRange, ...]:
         """The ranges that the EFI agent says it has made, in its order."""
         return tuple(MadeRange.of(frame) for frame in self.record.frames("range", 0))
+
+    def range_samples(self, made: MadeRange) -> tuple[SampleEntry, ...]:
+        """All samples of a range with canaries, in order of time; the first is of the hand-off."""
+        return tuple(sample for sample in self.record.samples if sample.subject == made.subject)
+
+    def kernel_extent(self, epoch: int) -> Range | None:
+        """From the first to the last byte of a kernel's code, data and bss, by its /proc/iomem."""
+        own = [row.range for row in self.iomem(epoch) if row.name.startswith("Kernel ")]
+        return Range(min(own).start, max(item.end for item in own)) if own else None
 
     def where(self, epoch: int, fact: str) -> str:
         """The file of a fact, to be cited; the journal when it has none."""

@@ -46,6 +46,7 @@ from harness.model.steps import (
 )
 from harness.model.tables import OneTable, PrivateRequest
 from harness.run import captureplan, optionrom, runtimeplan, xenplan
+from harness.run.memoryplan import memory_plan
 from harness.run.runtimeplan import RuntimeDriver
 from harness.run.tables import KINDS
 
@@ -57,7 +58,8 @@ TABLE_OFFSET = 0x100
 
 # What every kernel of a run is told. nokaslr: two runs must be comparable, and kexec'ed kernels have no
 # physical KASLR anyway. panic=0: a panic stays on screen and in memory (pvpanic and -action stop the machine).
-BASE_CMDLINE = ("console=ttyS0,115200", "nokaslr", "panic=0", "loglevel=7")
+NOKASLR = "nokaslr"
+BASE_CMDLINE = ("console=ttyS0,115200", NOKASLR, "panic=0", "loglevel=7")
 
 # Seconds on the reference host (2 cores, TCG): about ten times what was measured there, see docs/architecture.md.
 _BUDGETS_S = {"firmware_s": 60.0, "boot_s": 150.0, "load_s": 90.0, "kexec_s": 180.0, "reply_s": 20.0}
@@ -115,6 +117,7 @@ def make_plan(
         qemu_version=prepared.qemu_version,
         swtpm=prepared.swtpm,
         tables=tables,
+        memory=memory_plan(scenario, nonce),
         runtime=runtimeplan.runtime_plan(scenario, prepared.driver, prepared.firmware),
         hypervisor=xenplan.hypervisor_plan(scenario, prepared.hypervisor, epochs[0]),
         watch=_watched(scenario),
@@ -140,7 +143,8 @@ def _file_name(file: FwCfgFile) -> str:
 def cmdline(scenario: Scenario, extra: Sequence[str], nonce: str, epoch: int) -> str:
     """The command line of one epoch's kernel."""
     base = BASE_CMDLINE if scenario.hypervisor is None else (*xenplan.DOM0_CONSOLE, *BASE_CMDLINE[1:])
-    return " ".join([*base, *scenario.cmdline, *extra, f"harness.nonce={nonce}", f"harness.epoch={epoch}"])
+    kept = [word for word in base if not (scenario.kaslr and word == NOKASLR)]
+    return " ".join([*kept, *scenario.cmdline, *extra, f"harness.nonce={nonce}", f"harness.epoch={epoch}"])
 
 
 def _epochs(scenario: Scenario, prepared: Prepared, nonce: str) -> tuple[EpochPlan, ...]:

@@ -9,6 +9,7 @@ from harness.firmware.agent_plan import FwCfgFile, agent_plan, fw_cfg_files
 from harness.model import guids
 from harness.model.expectations import NoCrash
 from harness.model.kernel import KernelImage
+from harness.model.memory import MemoryPlan, RangePlan, RangeType
 from harness.model.names import MemoryType, TableName
 from harness.model.plan import Accel, AcpiPlan, Budgets, EpochPlan, FirmwareFiles, Plan, TablePlan
 from harness.model.runtime import Fault, FirmwareArch, MemattrChoice, RuntimePlan, Service
@@ -43,6 +44,7 @@ def make_plan(
     runtime: RuntimePlan | None = None,
     arch: FirmwareArch = FirmwareArch.X64,
     cmdline: str = "console=ttyS0 harness.epoch=1",
+    memory: MemoryPlan | None = None,
 ) -> Plan:
     return Plan(
         run_id="r",
@@ -53,6 +55,7 @@ def make_plan(
         ),
         firmware=FirmwareFiles(name="f", code=Path("/c"), vars_template=Path("/v"), descriptor="d", arch=arch),
         runtime=runtime,
+        memory=memory,
         accel=Accel.TCG,
         accel_reason="r",
         qemu=Path("/q"),
@@ -199,3 +202,25 @@ def test_a_table_may_fill_its_pages() -> None:
 def test_a_command_line_that_cannot_be_handed_over(cmdline: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         fw_cfg_files(make_plan(cmdline=cmdline))
+
+
+def test_memory_maps() -> None:
+    ranges = (
+        RangePlan(at=0x1000000, size_bytes=0x200000, type=RangeType.RUNTIME_SERVICES_DATA, canary_seed=5, hook=True),
+        RangePlan(at=0x9000000, size_bytes=0x1000, type=RangeType.HOLE, hook=True),
+        RangePlan(at=0x62A000, size_bytes=0x1000, type=RangeType.CONVENTIONAL, fit=True),
+    )
+    text = agent_plan(make_plan(memory=MemoryPlan(ranges=ranges, kernel_at=0x3C881000)))
+    assert text.splitlines()[2:] == [
+        "range at=0x1000000 pages=512 type=6 canary=0x0000000000000005 hook=yes",
+        "range at=0x9000000 pages=1 type=hole hook=yes",
+        "range at=0x62a000 pages=1 type=7 fit=yes",
+        "boot kernel=opt/harness/kernel initrd=opt/harness/initrd cmdline=opt/harness/cmdline at=0x3c881000",
+    ]
+
+
+def test_a_plan_too_large_for_the_agent() -> None:
+    many = tuple(RangePlan(at=n * 4096, size_bytes=4096, type=RangeType.RESERVED, fit=True) for n in range(2000))
+    with pytest.raises(InputError, match=r"the EFI agent's plan has [0-9]+ bytes") as caught:
+        agent_plan(make_plan(memory=MemoryPlan(ranges=many)))
+    assert "65536" in caught.value.hint

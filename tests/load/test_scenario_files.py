@@ -39,11 +39,11 @@ IDS = {
     "xen/rtprop",
     *(f"tables/{name}-kexec-{call}" for name in TABLES for call in Syscall),
 }  # fmt: skip
-NOT_ABOUT_LOST_TABLES = ("pagetable/", "kdump/", "runtime/", "mixed-mode/", "xen/", "seams/")
+NOT_ABOUT_LOST_TABLES = ("pagetable/", "kdump/", "runtime/", "mixed-mode/", "xen/", "seams/", "placement/")
 
 KEPT_BY_NOBODY = ("tables/initrd-", "tables/memattr-", "tables/rtprop-")
 """Tables that either call overwrites."""
-NOT_LOSSES = ("runtime/", "mixed-mode/", "kdump/", "xen/", "seams/", *KEPT_BY_NOBODY)
+NOT_LOSSES = ("runtime/", "mixed-mode/", "kdump/", "xen/", "seams/", "placement/", *KEPT_BY_NOBODY)
 """Whose known issues have nothing to do with what only kexec_load overwrites."""
 ON_REQUEST_RUNTIME = (
     *("runtime/fault-get-time", "runtime/fault-matrix", "runtime/fault-uncovered", "runtime/get-time"),
@@ -73,6 +73,7 @@ def test_the_survey_and_what_needs_a_built_kernel_run_only_when_they_are_named()
         name
         for name in IDS
         if name.startswith((*ON_REQUEST_GROUPS, "pagetable/both-views", *ON_REQUEST_KDUMPS, *ON_REQUEST_RUNTIME))
+        or name in ("placement/kaslr-seeds", "placement/low-hole")
     }
     assert not default & named
     assert default >= IDS - named
@@ -186,6 +187,8 @@ def test_bgrt_needs_a_screen_or_the_agent_and_a_kernel_with_acpi_bgrt(variants: 
 def test_known_issues_are_for_scenarios_that_exist(variants: tuple[Variant, ...]) -> None:
     issues = load_known_issues(KNOWN, {variant.scenario.id for variant in variants})
     assert {(issue.scenario, issue.cause, issue.epoch) for issue in issues} == {
+        ("placement/kexec-low", Cause.TRIPLE_FAULT, 2),
+        ("placement/kexec-low-45m", Cause.OCCUPIED_OVERWRITTEN, 2),
         ("esrt/kexec-load", Cause.ESRT_CORRUPT, 2),
         ("kexec/alternate", Cause.ESRT_CORRUPT, 3),
         ("esrt/acpi-reclaim-kexec", Cause.TABLE_REFUSED, 2),

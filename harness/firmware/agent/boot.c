@@ -90,7 +90,7 @@ static void offer_initrd(struct fw_cfg_file file)
 void boot_prepare(const struct plan *plan)
 {
 	boot.image = plan->file.length ? esp_load(plan->file, &boot.loaded) :
-					 image_load(plan->kernel, "the kernel", &boot.loaded);
+					 image_load(plan->kernel, "the kernel", plan->kernel_at, &boot.loaded);
 	set_cmdline(plan->cmdline);
 	offer_initrd(plan->initrd);
 }

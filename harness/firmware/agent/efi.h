@@ -96,12 +96,16 @@ enum {
 	EfiRuntimeServicesCode = 5,
 	EfiRuntimeServicesData = 6,
 	EfiConventionalMemory = 7,
+	EfiPalCode = 13,
+	EfiPersistentMemory = 14,
 };
 
 enum { AllHandles, ByRegisterNotify, ByProtocol }; /* EFI_LOCATE_SEARCH_TYPE, 7.3.7 */
 
 #define EFI_MEMORY_XP (1ULL << 14)
 #define EFI_MEMORY_RO (1ULL << 17)
+#define EFI_MEMORY_RUNTIME (1ULL << 63)
+#define EFI_LOCATE_BY_PROTOCOL 2 /* EFI_LOCATE_SEARCH_TYPE, 7.3.15 */
 
 typedef struct { /* 7.2.3; firmware may make the entries of the map larger */
 	UINT32 Type;
@@ -118,15 +122,19 @@ typedef struct { /* 10.3.1 */
 	UINT8 Length[2];
 } EFI_DEVICE_PATH_PROTOCOL;
 
+typedef EFI_STATUS(EFIAPI *EFI_ALLOCATE_PAGES)(EFI_ALLOCATE_TYPE Type, UINT32 MemoryType, UINTN Pages,
+					       EFI_PHYSICAL_ADDRESS *Memory);
+typedef EFI_STATUS(EFIAPI *EFI_FREE_PAGES)(EFI_PHYSICAL_ADDRESS Memory, UINTN Pages);
+typedef EFI_STATUS(EFIAPI *EFI_GET_MEMORY_MAP)(UINTN *MemoryMapSize, void *MemoryMap, UINTN *MapKey,
+					       UINTN *DescriptorSize, UINT32 *DescriptorVersion);
+
 typedef struct { /* 4.4 */
 	EFI_TABLE_HEADER Hdr;
 	EFI_TPL(EFIAPI *RaiseTPL)(EFI_TPL NewTpl);
 	void(EFIAPI *RestoreTPL)(EFI_TPL OldTpl);
-	EFI_STATUS(EFIAPI *AllocatePages)(EFI_ALLOCATE_TYPE Type, UINT32 MemoryType, UINTN Pages,
-					  EFI_PHYSICAL_ADDRESS *Memory);
-	EFI_STATUS(EFIAPI *FreePages)(EFI_PHYSICAL_ADDRESS Memory, UINTN Pages);
-	EFI_STATUS(EFIAPI *GetMemoryMap)(UINTN *MemoryMapSize, void *MemoryMap, UINTN *MapKey, UINTN *DescriptorSize,
-					 UINT32 *DescriptorVersion);
+	EFI_ALLOCATE_PAGES AllocatePages;
+	EFI_FREE_PAGES FreePages;
+	EFI_GET_MEMORY_MAP GetMemoryMap;
 	EFI_STATUS(EFIAPI *AllocatePool)(UINT32 PoolType, UINTN Size, void **Buffer);
 	EFI_STATUS(EFIAPI *FreePool)(void *Buffer);
 	EFI_STATUS(EFIAPI *CreateEvent)(UINT32 Type, EFI_TPL NotifyTpl, void(EFIAPI *NotifyFunction)(void *, void *),

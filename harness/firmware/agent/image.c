@@ -9,6 +9,8 @@
 #define PE_SECTION_COUNT 6
 #define PE_OPTIONAL_SIZE 20
 #define PE_OPTIONAL 24
+#define PE32_PLUS 0x20b
+#define PE_BASE 24 /* ImageBase, from the optional header on */
 #define SECTION_BYTES 40
 #define SECTION_SIZE 8
 #define SECTION_ADDRESS 12
@@ -34,7 +36,22 @@ static __attribute__((noreturn)) void fail_image(const char *before, const char 
 	fail(text.chars, status);
 }
 
-EFI_HANDLE image_load(struct fw_cfg_file file, const char *what, EFI_LOADED_IMAGE_PROTOCOL **loaded)
+static UINT32 get32(const UINT8 *at)
+{
+	return at[0] | (UINT32)at[1] << 8 | (UINT32)at[2] << 16 | (UINT32)at[3] << 24;
+}
+
+/* LoadImage itself says what is wrong with an image that is none. */
+static void set_base(UINT8 *image, UINT32 size, UINT64 at)
+{
+	UINT64 optional = size > PE_OFFSET + 4 ? (UINT64)get32(image + PE_OFFSET) + PE_OPTIONAL : size;
+
+	if (optional + PE_BASE + sizeof(at) > size || (get32(image + optional) & 0xffff) != PE32_PLUS)
+		fail("the kernel's image has no base of 64 bits to be changed", EFI_UNSUPPORTED);
+	memcpy(image + optional + PE_BASE, &at, sizeof(at));
+}
+
+EFI_HANDLE image_load(struct fw_cfg_file file, const char *what, UINT64 at, EFI_LOADED_IMAGE_PROTOCOL **loaded)
 {
 	static const EFI_GUID loaded_image = EFI_LOADED_IMAGE_PROTOCOL_GUID;
 	UINTN pages = (UINTN)((file.size + EFI_PAGE_SIZE - 1) / EFI_PAGE_SIZE);
@@ -53,22 +70,21 @@ EFI_HANDLE image_load(struct fw_cfg_file file, const char *what, EFI_LOADED_IMAG
 	};
 	if (!fw_cfg_read(file, pointer_to(source)))
 		fail_image("fw_cfg: ", what, " cannot be read", EFI_DEVICE_ERROR);
+	if (at)
+		set_base(pointer_to(source), file.size, at);
 	status = boot_services->LoadImage(0, agent_image, &path.Memory, pointer_to(source), file.size, &image);
 	if (EFI_FAILED(status))
 		fail_image("LoadImage refused ", what, "", status);
 	status = boot_services->HandleProtocol(image, &loaded_image, (void **)loaded);
 	if (EFI_FAILED(status))
 		fail_image("EFI_LOADED_IMAGE_PROTOCOL is missing from ", what, "", status);
+	if (at && address_of((*loaded)->ImageBase) != at)
+		fail_image("LoadImage put ", what, " elsewhere: its place is not free", EFI_NOT_FOUND);
 	/* LoadImage has its own copy by now; a second one would only take memory that a kexec may be after. */
 	status = boot_services->FreePages(source, pages);
 	if (EFI_FAILED(status))
 		fail_image("FreePages of the file of ", what, "", status);
 	return image;
-}
-
-static UINT32 get32(const UINT8 *at)
-{
-	return at[0] | (UINT32)at[1] << 8 | (UINT32)at[2] << 16 | (UINT32)at[3] << 24;
 }
 
 struct sections {

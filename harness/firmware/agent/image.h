@@ -5,8 +5,11 @@
 
 #include "fw_cfg.h"
 
-/* Loads the image with LoadImage; `what` is its name in errors. Fails with an `error` frame. */
-EFI_HANDLE image_load(struct fw_cfg_file file, const char *what, EFI_LOADED_IMAGE_PROTOCOL **loaded);
+/*
+ * Loads the image with LoadImage; `what` is its name in errors. Fails with an `error` frame. With `at` not 0 it is loaded
+ * there: EDK2 tries the base in the image's header first, so `at` is written into it.
+ */
+EFI_HANDLE image_load(struct fw_cfg_file file, const char *what, UINT64 at, EFI_LOADED_IMAGE_PROTOCOL **loaded);
 
 struct image_section {
 	UINT64 offset; /* from the image's first byte */

@@ -8,7 +8,9 @@
 #include "boot.h"
 #include "frame.h"
 #include "memory.h"
+#include "hook.h"
 #include "plan.h"
+#include "ranges.h"
 #include "runtime.h"
 #include "serial.h"
 #include "tables.h"
@@ -75,17 +77,23 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	plan = plan_read();
 	if (plan->runtime.driver.size)
 		runtime_check(&plan->runtime);
+	ranges_check(plan);
+	ranges_make(plan, 0);
 	acpi_check(plan);
 	for (UINTN i = 0; i < plan->table_count; i++)
 		table_install(&plan->tables[i]);
 	if (plan->runtime.driver.size)
 		runtime_install(&plan->runtime, plan->nonce);
 	boot_prepare(plan);
+	/* What is wanted of a whole map comes last: it takes what all the others have left. */
+	ranges_make(plan, 1);
 
 	/* Nothing is allocated after the memory map. */
 	if (plan->runtime.driver.size)
 		report_runtime(&plan->runtime);
+	report_ranges();
 	report_system_table();
+	report_hooks();
 	report_memory_map();
 	report_image();
 	report("handoff");

@@ -3,15 +3,16 @@
 
 #include "agent.h"
 #include "frame.h"
+#include "hook.h"
 
 #define LARGE_PAGE_SIZE 0x200000ULL
 
-struct memory_map memory_map_read(void)
+static struct memory_map read_with(EFI_GET_MEMORY_MAP get_memory_map)
 {
 	struct memory_map map = { 0 };
 	UINTN key;
 	void *buffer = 0;
-	EFI_STATUS status = boot_services->GetMemoryMap(&map.size, 0, &key, &map.descriptor_size, &map.version);
+	EFI_STATUS status = get_memory_map(&map.size, 0, &key, &map.descriptor_size, &map.version);
 
 	if (status != EFI_BUFFER_TOO_SMALL)
 		fail("GetMemoryMap does not say how large the map is", status);
@@ -20,12 +21,22 @@ struct memory_map memory_map_read(void)
 	if (EFI_FAILED(status))
 		fail("AllocatePool for the memory map", status);
 	map.bytes = buffer;
-	status = boot_services->GetMemoryMap(&map.size, buffer, &key, &map.descriptor_size, &map.version);
+	status = get_memory_map(&map.size, buffer, &key, &map.descriptor_size, &map.version);
 	if (EFI_FAILED(status))
 		fail("GetMemoryMap", status);
 	if (map.descriptor_size < sizeof(EFI_MEMORY_DESCRIPTOR))
 		fail("GetMemoryMap gives descriptors that are too small", EFI_INCOMPATIBLE_VERSION);
 	return map;
+}
+
+struct memory_map memory_map_read(void)
+{
+	return read_with(boot_services->GetMemoryMap);
+}
+
+struct memory_map memory_map_of_firmware(void)
+{
+	return read_with(firmware_get_memory_map ? firmware_get_memory_map : boot_services->GetMemoryMap);
 }
 
 static void release(struct memory_map map)
@@ -34,6 +45,28 @@ static void release(struct memory_map map)
 
 	if (EFI_FAILED(status))
 		fail("FreePool of a memory map", status);
+}
+
+BOOLEAN memory_at(EFI_PHYSICAL_ADDRESS address, EFI_MEMORY_DESCRIPTOR *region, UINT64 *end)
+{
+	struct memory_map map = memory_map_of_firmware();
+	BOOLEAN found = 0;
+
+	for (UINTN at = 0; at + map.descriptor_size <= map.size; at += map.descriptor_size) {
+		const EFI_MEMORY_DESCRIPTOR *here = (const void *)(map.bytes + at);
+		UINT64 here_end = here->PhysicalStart + here->NumberOfPages * EFI_PAGE_SIZE;
+
+		if (here->PhysicalStart <= address && address < here_end) {
+			found = 1;
+			*region = *here;
+			if (*end > here_end)
+				*end = here_end;
+		} else if (here->PhysicalStart > address && *end > here->PhysicalStart) {
+			*end = here->PhysicalStart;
+		}
+	}
+	release(map);
+	return found;
 }
 
 EFI_PHYSICAL_ADDRESS memory_highest_free(UINT64 pages, EFI_PHYSICAL_ADDRESS end)
@@ -99,15 +132,17 @@ EFI_PHYSICAL_ADDRESS memory_free_page(EFI_PHYSICAL_ADDRESS address)
 	return place;
 }
 
-void report_memory_map(void)
+void report_map(const char *kind, struct memory_map map)
 {
-	struct memory_map map = memory_map_read();
-
-	frame_begin("memmap");
+	frame_begin(kind);
 	frame_field_decimal("descriptor_size", map.descriptor_size);
 	frame_field_decimal("descriptor_version", map.version);
 	frame_field_decimal("count", map.size / map.descriptor_size);
 	frame_body(map.bytes, map.size);
 	frame_end();
-	/* The buffer is kept: freeing it would make what was just reported untrue. */
+}
+
+void report_memory_map(void)
+{
+	report_map("memmap", memory_map_read());
 }

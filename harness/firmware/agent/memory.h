@@ -12,7 +12,12 @@ struct memory_map {
 	UINT32 version;
 };
 
-struct memory_map memory_map_read(void); /* fails with an `error` frame */
+struct memory_map memory_map_read(void); /* as the kernel will get it; fails with an `error` frame */
+
+struct memory_map memory_map_of_firmware(void); /* without what is hooked */
+
+/* What firmware's own map has at `address`; 0 for a hole. `end` is brought down to where that ends. */
+BOOLEAN memory_at(EFI_PHYSICAL_ADDRESS address, EFI_MEMORY_DESCRIPTOR *region, UINT64 *end);
 
 /* Where the highest free `pages` that end at or below `end` begin, or 0. Only for reading: nothing is allocated. */
 EFI_PHYSICAL_ADDRESS memory_highest_free(UINT64 pages, EFI_PHYSICAL_ADDRESS end);
@@ -28,5 +33,8 @@ EFI_PHYSICAL_ADDRESS memory_free_page(EFI_PHYSICAL_ADDRESS address);
 
 /* Reports the map with a `memmap` frame. It stays true until the next allocation. */
 void report_memory_map(void);
+
+/* Reports a map that was read; its buffer is kept, freeing it would make what was just reported untrue. */
+void report_map(const char *kind, struct memory_map map);
 
 #endif

@@ -3,10 +3,12 @@
 
 #include "agent.h"
 #include "frame.h"
+#include "hook.h"
 #include "memattr.h"
 #include "statement.h"
 
 #define MAX_PLAN_BYTES 65536
+#define MAX_ADDRESS (1ULL << 52) /* as wide as a physical address of x86 can be */
 #define MAX_PAGES 0x40000 /* 1 GiB: larger is a slip of the pen, and the sizes below cannot overflow */
 
 static void place_of(struct statement *statement, struct table_plan *table)
@@ -91,6 +93,73 @@ static void table_statement(struct statement *statement, struct plan *plan)
 	plan->table_count++;
 }
 
+static BOOLEAN yes(struct statement *statement, const char *key)
+{
+	struct span value = take(statement, key);
+
+	if (value.length && !span_is(value, "yes"))
+		refuse(statement->line, "can only be yes, or left out: ", value);
+	return value.length != 0;
+}
+
+static UINT32 range_type(struct statement *statement)
+{
+	struct span type = need(statement, "type");
+	UINT64 number;
+
+	if (span_is(type, "hole"))
+		return TYPE_HOLE;
+	number = to_number(statement, type);
+	if (number > EfiPersistentMemory)
+		refuse(statement->line, "not a memory type that can be made: ", type);
+	return (UINT32)number;
+}
+
+static void check_overlap(const struct statement *statement, const struct range_plan *range, const struct plan *plan)
+{
+	struct text text;
+
+	for (UINTN i = 0; i < plan->range_count; i++) {
+		const struct range_plan *other = &plan->ranges[i];
+
+		if (other->fit != range->fit || range->start >= other->end || other->start >= range->end)
+			continue;
+		text_clear(&text);
+		text_decimal(&text, other->line);
+		refuse(statement->line, "overlaps the range of line ", (struct span){ text.chars, text.length });
+	}
+}
+
+static void range_statement(struct statement *statement, struct plan *plan)
+{
+	struct range_plan *range = &plan->ranges[plan->range_count];
+	struct span canary;
+	UINT64 pages;
+
+	if (plan->range_count == MAX_RANGES)
+		refuse(statement->line, "too many ranges", (struct span){ 0 });
+	range->line = statement->line;
+	range->type = range_type(statement);
+	range->start = need_number(statement, "at");
+	pages = need_number(statement, "pages");
+	canary = take(statement, "canary");
+	range->hook = yes(statement, "hook");
+	range->fit = yes(statement, "fit");
+	all_used(statement);
+	if (range->start % EFI_PAGE_SIZE || range->start >= MAX_ADDRESS)
+		refuse(statement->line, "at= is not a multiple of the page size below 2^52", (struct span){ 0 });
+	if (!pages || pages > (MAX_ADDRESS - range->start) / EFI_PAGE_SIZE)
+		refuse(statement->line, "pages= must be 1 or more, and end below 2^52", (struct span){ 0 });
+	range->end = range->start + pages * EFI_PAGE_SIZE;
+	range->has_canary = canary.length != 0;
+	if (range->has_canary)
+		range->canary = to_number(statement, canary);
+	if (range->has_canary && range->type == EfiConventionalMemory)
+		refuse(statement->line, "free memory keeps no canaries", (struct span){ 0 });
+	check_overlap(statement, range, plan);
+	plan->range_count++;
+}
+
 static struct fw_cfg_file optional_file(struct span name)
 {
 	return name.length ? fw_cfg_find(name) : (struct fw_cfg_file){ 0 };
@@ -98,7 +167,7 @@ static struct fw_cfg_file optional_file(struct span name)
 
 static void boot_statement(struct statement *statement, struct plan *plan)
 {
-	struct span kernel, file, initrd, cmdline;
+	struct span kernel, file, initrd, cmdline, at;
 
 	if (plan->has_boot)
 		refuse(statement->line, "a second boot statement", (struct span){ 0 });
@@ -109,7 +178,14 @@ static void boot_statement(struct statement *statement, struct plan *plan)
 		refuse(statement->line, "boot needs either kernel= or file=", (struct span){ 0 });
 	initrd = take(statement, "initrd");
 	cmdline = take(statement, "cmdline");
+	at = take(statement, "at");
 	all_used(statement);
+	if (at.length && !kernel.length)
+		refuse(statement->line, "only an image of kernel= can be loaded at=", at);
+	plan->kernel_at = at.length ? to_number(statement, at) : 0;
+	/* EDK2 looks at no base in an image's header below 1 MiB (CoreLoadPeImage). */
+	if (at.length && (plan->kernel_at % EFI_PAGE_SIZE || plan->kernel_at < 0x100000 || plan->kernel_at >= MAX_ADDRESS))
+		refuse(statement->line, "at= is not a multiple of the page size from 1 MiB to 2^52: ", at);
 	plan->kernel = optional_file(kernel);
 	plan->file = file;
 	plan->initrd = optional_file(initrd);
@@ -217,6 +293,7 @@ static const struct {
 	void (*take)(struct statement *statement, struct plan *plan);
 } kinds[] = {
 	{ "table", table_statement },
+	{ "range", range_statement },
 	{ "runtime", runtime_statement },
 	{ "boot", boot_statement },
 };

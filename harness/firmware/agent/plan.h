@@ -8,6 +8,7 @@
 #include "text.h"
 
 #define MAX_TABLES 16
+#define MAX_RANGES 256
 
 struct table_plan {
 	struct span name;
@@ -21,6 +22,16 @@ struct table_plan {
 	BOOLEAN exact; /* at `address`, or else at the highest free place that ends at or below it */
 	UINT64 address;
 	struct fw_cfg_file content; /* size 0: a copy of firmware's own Memory Attributes Table */
+};
+
+struct range_plan {
+	UINTN line;
+	UINT64 start, end; /* whole pages */
+	UINT32 type;	   /* EFI_MEMORY_TYPE, or TYPE_HOLE */
+	BOOLEAN has_canary;
+	UINT64 canary;
+	BOOLEAN hook; /* may take over memory that firmware has and does not use */
+	BOOLEAN fit;  /* what can be had of it; else exactly so */
 };
 
 enum memattr_choice { MEMATTR_CORRECT, MEMATTR_KEEP, MEMATTR_DROP };
@@ -37,6 +48,9 @@ struct plan {
 	struct runtime_plan runtime;
 	struct table_plan tables[MAX_TABLES];
 	UINTN table_count;
+	struct range_plan ranges[MAX_RANGES];
+	UINTN range_count;
+	UINT64 kernel_at; /* where the kernel's image is to be loaded; 0: anywhere */
 	BOOLEAN has_nonce;
 	BOOLEAN has_boot;
 	struct fw_cfg_file kernel; /* size 0: `file` instead */

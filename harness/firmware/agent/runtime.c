@@ -127,7 +127,7 @@ void runtime_install(const struct runtime_plan *plan, struct span nonce)
 	EFI_HANDLE handle;
 	EFI_STATUS status;
 
-	handle = image_load(plan->driver, "the runtime driver", &driver.loaded);
+	handle = image_load(plan->driver, "the runtime driver", 0, &driver.loaded);
 	if (driver.loaded->ImageCodeType != EfiRuntimeServicesCode)
 		fail("the runtime driver is not a UEFI runtime driver", EFI_UNSUPPORTED);
 	for (UINTN i = 0; i < SERVICE_COUNT; i++)

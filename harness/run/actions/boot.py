@@ -12,6 +12,7 @@ from harness.model.plan import EpochPlan
 from harness.model.record import ControlEntry, EndKind, Point
 from harness.run.actions import xen
 from harness.run.locate import Watch, late_tables, locate, locate_late
+from harness.run.observations import MadeRange
 from harness.run.stage import Stage
 
 
@@ -30,6 +31,10 @@ def firmware(stage: Stage) -> None:
         frames = [item.data for item in stage.machine.feed.since() if isinstance(item.data, Frame)]
         _watch(stage, locate(stage.plan, frames, memory.read))
         xen.prepare(stage, frames)
+        for frame in frames:
+            made = MadeRange.read(frame.fields) if frame.kind == "range" else None
+            if made is not None and made.canary:
+                stage.also[made.subject] = made.range
         stage.sample(Point.HANDOFF)
     stage.probe(Point.HANDOFF)
     stage.nudge(b"S", "start", timeout_s)

@@ -43,20 +43,41 @@ class Fault:
 def reset(observations: Observations, end: RunEnd) -> Fault:
     """A reset behind the kernel's back."""
     place = _place(observations)
+    low = _below_pref_address(observations, end)
     if _last_log_line(observations) == _TRIPLE_FAULT:
         hint = (
             "The processor met an exception while it delivered a double fault: stack or IDT are gone. See autopsy.json."
         )
-        return Fault(Status.FAIL, Cause.TRIPLE_FAULT, hint, f"triple fault{place}: {end.detail}")
+        return Fault(Status.FAIL, Cause.TRIPLE_FAULT, hint, f"triple fault{place}{low}: {end.detail}")
+    if end.epoch == 1 and end.phase is Phase.STUB and not observations.spoke(1):
+        hint = "Where did the stub unpack the kernel? Compare the map (harness memmap show) with docs/memory-maps.md."
+        what = f"reset in the EFI stub without a word{place}: as when the kernel is placed below LOAD_PHYSICAL_ADDR"
+        return Fault(Status.FAIL, Cause.SILENT_RESET, hint, f"{what}: {end.detail}")
     if end.epoch and not klog.banners(observations.epoch_lines(end.epoch)):
         hint = "The kernel had printed nothing yet: look at autopsy.json and at what the phase before did."
-        return Fault(Status.FAIL, Cause.SILENT_RESET, hint, f"reset without a word of the kernel{place}: {end.detail}")
+        what = f"reset without a word of the kernel{place}{low}: {end.detail}"
+        return Fault(Status.FAIL, Cause.SILENT_RESET, hint, what)
     hint = (
         "The machine was reset by the chipset's or the keyboard controller's port, or by firmware (no triple fault); "
     )
     if _last_log_line(observations) is None:
         hint = "The machine was reset behind the kernel's back (triple fault, or a reset by firmware); "
     return Fault(Status.FAIL, Cause.RESET, f"{hint}look at the last console lines.", place and f"{end.detail}{place}")
+
+
+def _below_pref_address(observations: Observations, end: RunEnd) -> str:
+    """A kernel that is loaded below its pref_address moves itself up to there, over whatever lies there (head_64.S)."""
+    if end.phase is not Phase.JUMP:
+        return ""
+    for load in observations.loads:
+        pref = load.target.kernel.pref_address
+        for segment in load.segments:
+            if load.target.number == end.epoch and segment.role is Role.KERNEL and segment.range.start < pref:
+                return (
+                    f"; kexec had put the kernel at {segment.range.start:#x}, below its pref_address {pref:#x}, so it "
+                    f"moves itself up, as far as {pref + load.target.kernel.init_size_bytes:#x}"
+                )
+    return ""
 
 
 def panic(observations: Observations, end: RunEnd) -> Fault:
