@@ -35,11 +35,11 @@ def run(tmp_path: Path) -> Path:
     shutil.copytree(RUNS / NAME, tmp_path / "run")
     (tmp_path / "run" / "vars.fd").write_bytes(b"\0" * 1000)
     (tmp_path / "run" / "com2.log").write_text("noise")
-    (tmp_path / "run" / "facts" / "099-1-meminfo").write_text("MemTotal")
+    (tmp_path / "run" / "facts" / "099-1-devices").write_text("vda=kernel1")
     with (tmp_path / "run" / "journal.jsonl").open("a") as journal:
         journal.write(
-            '{"type":"frame","t_s":1.0,"epoch":1,"kind":"fact","fields":{"name":"meminfo"},'
-            '"body_file":"facts/099-1-meminfo"}\n'
+            '{"type":"frame","t_s":1.0,"epoch":1,"kind":"fact","fields":{"name":"devices"},'
+            '"body_file":"facts/099-1-devices"}\n'
         )
     return tmp_path / "run"
 

@@ -35,6 +35,7 @@ READ_FACTS = {
     "esrt",
     "bgrt",
     "acpi-bgrt",
+    "tpm-log",
     "kexec-klog",
     "klog",
     "efivarfs",
