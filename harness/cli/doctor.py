@@ -19,6 +19,7 @@ from harness.host.probe import Finding, Host, probe
 from harness.kernel.registry import Registry, resolve
 from harness.load.matrix import DEFAULT_FIRMWARE
 from harness.load.scenarios import Variant, find_files, load_files
+from harness.model.scenario import Scenario
 from harness.run.gate import refusal
 
 
@@ -50,7 +51,10 @@ def doctor(options: argparse.Namespace) -> Exit:
         accel=accel,
         speed=pace,
         kernels=[(name, _release(name, registry, cache)) for name in registry.names],
-        scenario_gates=[(variant.id, _gate(variant, registry, cache)) for variant in variants],
+        scenario_gates=[
+            (variant.id, missing_program(variant.scenario, host) or _gate(variant, registry, cache))
+            for variant in variants
+        ],
     )
     if options.json:
         print(json.dumps(diagnosis_json(diagnosis), indent=1))
@@ -75,6 +79,13 @@ def _release(name: str, registry: Registry, cache: Cache) -> str | None:
         return resolve(name, registry, cache, offline=True).release
     except HarnessError:
         return None
+
+
+def missing_program(scenario: Scenario, host: Host) -> str | None:
+    """The program that this scenario needs, others do not, and that is not here; with the way out."""
+    if scenario.machine.tpm is None or "swtpm" in host.tools:
+        return None
+    return f"swtpm is not installed ({host.finding('swtpm').hint})"
 
 
 def _gate(variant: Variant, registry: Registry, cache: Cache) -> str | None:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fakes import fake_guest as guest
 from fakes.fake_guest import script
-from fakes.fake_host import Done, FakeHost
+from fakes.fake_host import SCENARIO, Done, FakeHost
 from kernel.build import bzimage, deb
+
+from harness.cli.doctor import missing_program
+from harness.host.probe import probe
+from harness.load.scenarios import load_files
+from harness.model.names import TpmInterface
 
 
 def refused(host: FakeHost, done: Done, status: int, *texts: str) -> None:
@@ -222,3 +228,23 @@ def test_a_damaged_record(host: FakeHost) -> None:
         done = host.harness(command, str(run))
         assert (done.status, done.out) == (2, "")
         assert done.message.startswith(f"harness: {run}/plan.json: "), done.message
+
+
+def test_a_swtpm_that_does_not_work(host: FakeHost) -> None:
+    """It costs the scenarios with a TPM only."""
+    host.program("swtpm", b"#!/bin/sh\necho it is broken >&2\nexit 7\n")
+    host.scenario("fake/tpm", text=SCENARIO.replace("steps:", "machine: {{tpm: tis}}\nsteps:"))
+    done = host.harness("run", "fake/tpm", "--json", "-")
+    (verdict,) = json.loads(done.out)["verdicts"]
+    assert (done.status, verdict["status"], verdict["cause"]) == (3, "ERROR", "host")
+    assert "swtpm" in verdict["headline"]
+
+
+def test_without_swtpm_the_doctor_closes_the_gate_of_scenarios_with_a_tpm(tmp_path: Path) -> None:
+    here = probe(tmp_path, environ={"PATH": str(tmp_path)}, firmware_dirs=[])
+    plain = load_files([Path("scenarios/esrt/kexec-file.yaml")])[0].scenario
+    tpm = plain.model_copy(update={"machine": plain.machine.model_copy(update={"tpm": TpmInterface.TIS})})
+    assert missing_program(plain, here) is None
+    assert missing_program(tpm, here) == "swtpm is not installed (apt-get install swtpm)"
+    with_it = replace(here, tools={**here.tools, "swtpm": Path("/usr/bin/swtpm")})
+    assert missing_program(tpm, with_it) is None
