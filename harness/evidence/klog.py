@@ -32,7 +32,7 @@ class TableMessage:
     """A line in which the kernel speaks about a table."""
 
     subject: str
-    """``esrt``, ``bgrt``, ``memattr`` or ``efi`` (the map or the tables in general)."""
+    """A TableName, or ``efi`` (the map or the tables in general)."""
     tone: Tone
     meaning: str
     line: Line
@@ -149,6 +149,14 @@ _MESSAGES: tuple[tuple[re.Pattern[str], str, Tone, str], ...] = tuple(
             "memattr",
             Tone.BAD,
             "a MEMATTR entry does not fit the EFI memory map",
+        ),
+        (r"mokvar: EFI MOKvar config table is not valid", "mokvar", Tone.BAD, "other bytes lie in the MOKvar table"),
+        # arch/x86/boot/compressed/mem.c, init_unaccepted_memory(): then it halts.
+        (
+            r"Unknown version of unaccepted memory table",
+            "unaccepted",
+            Tone.BAD,
+            "the decompressor found other bytes in the unaccepted memory table",
         ),
         (r"efi: memattr: Failed to map", "memattr", Tone.BAD, "MEMATTR could not be mapped"),
         (r"efi: Failed to lookup EFI memory descriptor for ", "efi", Tone.BAD, "a table lies in no EFI descriptor"),

@@ -10,7 +10,12 @@ from harness.machine.frame import Frame
 from harness.model.record import EndKind, Phase
 from harness.run.phases import PANIC, State
 
-PATTERNS = {PANIC: r"Kernel panic - not syncing[^\r\n]*"}
+HALT = "halt"
+PATTERNS = {
+    PANIC: r"Kernel panic - not syncing[^\r\n]*",
+    # arch/x86/boot/compressed/misc.c (error.c since 6.7), error(): it prints this, without a newline, and loops.
+    HALT: r"-- System halted",
+}
 """Decisive words that may stand on a line without an end; whole lines are looked at as such."""
 
 # A panic prints its call trace after its first line; the dump is worth waiting for. One of the two events that end it
@@ -26,8 +31,7 @@ _PORT_GRACE_S = 0.5
 _PANIC_ENDS = "---[ end Kernel panic - not syncing"
 """kernel/panic.c, the last thing panic() prints, on 5.10 to 7.3."""
 _HALTS = re.compile(
-    r"-- System halted"  # arch/x86/boot/compressed/misc.c (error.c since 6.7), error(): it prints this and loops
-    r"|sha256 digests do not match :\("  # kexec-tools, purgatory/purgatory.c, with --console-serial: then it loops
+    r"sha256 digests do not match :\("  # kexec-tools, purgatory/purgatory.c, with --console-serial: then it loops
     r"|!!!! \w+ Exception Type - "  # EDK2, UefiCpuPkg/Library/CpuExceptionHandlerLib: CpuDeadLoop() follows its dump
 )
 _HALT_GRACE_S = 0.3
@@ -54,6 +58,8 @@ def failure(before: State, after: State, happening: Happening) -> Failure | None
             return _frame(before, after, frame, happening)
         case Match(name=name, text=text) if name == PANIC and after.panic:
             return Failure(EndKind.PANIC, text, happening, grace_s=_PANIC_GRACE_S)
+        case Match(name=name, text=text) if name == HALT:
+            return Failure(EndKind.HALTED, text, happening, grace_s=_HALT_GRACE_S)
         case Line(text=text):
             return _line(before, after, text, happening)
         case Event() as event:

@@ -164,6 +164,18 @@ def test_mokvar_in_sysfs_is_another(data: bytes, facts: Mapping[str, str], reaso
     assert reason in mokvar.differences(shown(data, facts, "MOKvar"))[0]
 
 
+@pytest.mark.parametrize(
+    ("line", "subject"),
+    [
+        ("[    0.000000] mokvar: EFI MOKvar config table is not valid", "mokvar"),
+        ("Unknown version of unaccepted memory table", "unaccepted"),
+    ],
+)
+def test_what_kernels_say_of_other_bytes(line: str, subject: str) -> None:
+    (message,) = klog.table_messages(klog.lines(f"{line}\n".encode()))
+    assert (message.subject, message.tone) == (subject, klog.Tone.BAD)
+
+
 # Unaccepted memory
 
 

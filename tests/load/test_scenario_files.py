@@ -41,7 +41,7 @@ IDS = {
 }  # fmt: skip
 NOT_ABOUT_LOST_TABLES = ("pagetable/", "kdump/", "runtime/", "mixed-mode/", "xen/", "seams/", "placement/")
 
-KEPT_BY_NOBODY = ("tables/initrd-", "tables/memattr-", "tables/rtprop-")
+KEPT_BY_NOBODY = ("tables/initrd-", "tables/memattr-", "tables/rtprop-", "tables/unaccepted-")
 """Tables that either call overwrites."""
 NOT_LOSSES = ("runtime/", "mixed-mode/", "kdump/", "xen/", "seams/", "placement/", *KEPT_BY_NOBODY)
 """Whose known issues have nothing to do with what only kexec_load overwrites."""
@@ -200,6 +200,7 @@ def test_known_issues_are_for_scenarios_that_exist(variants: tuple[Variant, ...]
         ("tables/memattr-kexec-*", Cause.MEMATTR_CORRUPT, 2),
         ("tables/mokvar-kexec-load", Cause.MOKVAR_CORRUPT, 2),
         ("tables/rtprop-kexec-*", Cause.RTPROP_CORRUPT, None),
+        ("tables/unaccepted-kexec-*", Cause.UNACCEPTED_CORRUPT, 2),
         ("fake-mem/kexec-kept", Cause.SOFT_RESERVED_LOST, 2),
         ("pagetable/wx-free-kexec", Cause.EFI_PAGE_WX, 2),
         ("kdump/initrd-table", Cause.MEMORY_CHANGED, 1),

@@ -56,6 +56,17 @@ def test_kexec_load_loses_the_esrt(runs: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.startswith("KNOWN BUG ")
 
 
+def test_a_table_that_nobody_keeps(runs: Path, capsys: pytest.CaptureFixture[str], nothing_left: None) -> None:
+    """RTPROP by the call that keeps an ESRT. What the next kernel loses by it depends on the bytes."""
+    words = ["run", "tables/rtprop-kexec-file", "--kernel", KERNEL, "--no-known-issues", "--runs", str(runs / "rtprop")]
+    assert main([*words, "--json", "-"]) == 1
+    (verdict,) = json.loads(capsys.readouterr().out)["verdicts"]
+    assert (verdict["status"], verdict["cause"]) == ("FAIL", "rtprop-corrupt")
+    assert verdict["headline"].startswith("the RTPROP table at 0x39fff100 was overwritten")
+    checks = {check["name"]: check["status"] for check in verdict["checks"]}
+    assert (checks["setup"], checks["kexec_would_overlap: rtprop"]) == ("PASS", "PASS")
+
+
 def test_a_byte_flipped_while_a_kernel_runs(machines: Range) -> None:
     """In guest memory itself, which is a file here; no kexec has to do with it, and the verdict says so."""
     plan = machines.plan("esrt/kexec-load", FILE, SMALL)

@@ -100,6 +100,47 @@ def test_it_must_be_that_kernel_and_come_that_far(
     verdict_is(print_instead(without(copy_of), *words).judge(), *verdict, said_of_it)
 
 
+# MOKvar
+
+MOKVAR = "tables-mokvar-7.2"
+
+
+def test_a_mokvar_that_is_kept(copy_of: CopyOf) -> None:
+    verdict_is(copy_of(MOKVAR).judge(), Status.PASS, None)
+
+
+@pytest.mark.parametrize("offset", [0x100, 0x5DF], ids=["first", "last"])
+@pytest.mark.parametrize("sample", ["1-up", "1-loaded", "2-up"])
+def test_a_flipped_byte_of_mokvar(copy_of: CopyOf, sample: str, offset: int) -> None:
+    verdict = copy_of(MOKVAR).flip(f"samples/{sample}-mokvar.bin", offset).judge()
+    verdict_is(verdict, Status.FAIL, Cause.MOKVAR_CORRUPT, "1 of 1248 bytes differ")
+
+
+@pytest.mark.parametrize("offset", [0, 0xFF, 0x5E0, 0xFFF])
+def test_a_flipped_canary_round_mokvar(copy_of: CopyOf, offset: int) -> None:
+    verdict = copy_of(MOKVAR).flip("samples/2-up-mokvar.bin", offset).judge()
+    verdict_is(verdict, Status.FAIL, Cause.CANARY_DAMAGED, "MOKvar table itself is intact")
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("Harness1=64 ", "Harness9=64 ", "the kernel shows no variable Harness1"),
+        ("Harness1=64 ", "Harness1=65 ", "Harness1 is 65 "),
+    ],
+)
+def test_a_kernel_that_shows_other_mok_variables(copy_of: CopyOf, epoch: int, old: str, new: str, words: str) -> None:
+    copy = copy_of(MOKVAR)
+    copy.edit(copy.fact_file(epoch, "mok-variables"), old, new)
+    verdict_is(copy.judge(), Status.FAIL, Cause.TABLE_REFUSED, words)
+
+
+def test_a_mokvar_that_was_not_installed_as_planned(copy_of: CopyOf) -> None:
+    verdict = copy_of(MOKVAR).flip("samples/0-handoff-mokvar.bin", 0x100).judge()
+    verdict_is(verdict, Status.ERROR, Cause.SETUP_NOT_PROVED, "hand-off")
+
+
 # RTPROP
 
 

@@ -133,7 +133,7 @@ def test_first_lines_that_are_none() -> None:
     [
         (JUMP, frame("ready"), EndKind.BACK_IN_FIRMWARE),
         (BOOT, frame("error", what="the kernel image came back", status="0x1"), EndKind.GUEST_ERROR),
-        (JUMP, line("-- System halted"), EndKind.HALTED),
+        (JUMP, Match(failures.HALT, "-- System halted", "", 0), EndKind.HALTED),
         (BOOT, line("!!!! X64 Exception Type - 0E(#PF - Page-Fault)  CPU Apic ID - 00000000 !!!!"), EndKind.HALTED),
         (UP, Event("SHUTDOWN", {"reason": "guest-reset"}), EndKind.RESET),
         (UP, Event("SHUTDOWN", {"reason": "guest-shutdown"}), EndKind.POWEROFF),

@@ -104,7 +104,7 @@ _ENDINGS: dict[str, tuple[guest.Steps, EndKind, Phase, int, Cause]] = {
         *(EndKind.GUEST_ERROR, P.STUB, 1, Cause.NO_CAPABILITY),
     ),
     "decompressor gives up": (
-        [*_TO_JUMP, {"console": "\r\nout of memory while allocating heap\r\n\r\n -- System halted\r\n"}],
+        [*_TO_JUMP, {"console": "\r\nout of memory while allocating heap\r\n\r\n -- System halted"}],
         *(EndKind.HALTED, P.JUMP, 2, Cause.STUB_FAILED),
     ),
     "firmware crashes in the agent": (
