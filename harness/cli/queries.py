@@ -102,7 +102,7 @@ def judge(options: argparse.Namespace) -> Exit:
     record = read_record(options.run)
     plan, known = record.plan, None
     if not options.no_known_issues:
-        known = match(setting.places(options).known_issues(), plan.scenario.id, plan.scenario.kernel)
+        known = match(setting.places(options).known_issues(), plan.scenario)
     verdict = judge_record(record, known).model_copy(update={"run_dir": str(options.run.resolve())})
     with suppress(OSError):  # a record on a read-only disk, somebody else's artifact, can be judged too
         write_verdict(options.run, verdict, text.render(verdict, plan))

@@ -1,6 +1,6 @@
 """kernels/known-issues.yaml: bugs that are known, with the exact cause by which each must show.
 
-The order of the file decides: the first entry that matches a scenario and a kernel is the one that counts, so special
+The order of the file decides: the first entry that matches a scenario, a kernel and a hypervisor counts, so special
 entries stand before general ones. An entry that an earlier one hides completely is a mistake.
 """
 
@@ -15,6 +15,7 @@ from harness.load.document import DocPath, Document
 from harness.load.messages import validate
 from harness.load.selection import glob_matches
 from harness.load.words import did_you_mean, show
+from harness.model.scenario import Scenario
 from harness.model.verdict import KnownIssue
 
 
@@ -50,10 +51,12 @@ def load_known_issues(path: Path, scenario_ids: Collection[str] = ()) -> tuple[K
     return tuple(issues.values())
 
 
-def match(issues: Sequence[KnownIssue], scenario_id: str, kernel: str) -> KnownIssue | None:
-    """The first entry for this scenario and kernel (its registry name), or None. Pure."""
+def match(issues: Sequence[KnownIssue], scenario: Scenario) -> KnownIssue | None:
+    """The first entry for this scenario, its kernel and its hypervisor (registry names), or None. Pure."""
+    on = scenario.hypervisor.name if scenario.hypervisor is not None else ""
     for issue in issues:
-        if glob_matches(issue.scenario, scenario_id) and glob_matches(issue.kernel, kernel):
+        same = glob_matches(issue.scenario, scenario.id) and glob_matches(issue.kernel, scenario.kernel)
+        if same and (issue.hypervisor is None or glob_matches(issue.hypervisor, on)):
             return issue
     return None
 
@@ -67,12 +70,17 @@ def _hidden(document: Document, issues: dict[int, KnownIssue]) -> list[Mistake]:
     for n, issue in issues.items():
         for earlier in range(n):
             other = issues.get(earlier)
-            if other and _covers(other.scenario, issue.scenario) and _covers(other.kernel, issue.kernel):
+            if other and _hides(other, issue):
                 line = document.spots[(earlier,)].line
                 message = f"is never used: the entry in line {line} matches everything that this one matches"
                 mistakes.append(document.mistake((n,), message))
                 break
     return mistakes
+
+
+def _hides(other: KnownIssue, issue: KnownIssue) -> bool:
+    on = other.hypervisor is None or (issue.hypervisor is not None and _covers(other.hypervisor, issue.hypervisor))
+    return on and _covers(other.scenario, issue.scenario) and _covers(other.kernel, issue.kernel)
 
 
 def _covers(glob: str, narrower: str) -> bool:

@@ -141,6 +141,8 @@ class Cause(StrEnum):
     """dom0 takes a table of firmware's out of memory that Xen does not keep."""
     XEN_TABLE_LOST = "xen-table-lost"
     """Xen did not keep or move a table as it should, or its copy is not what firmware wrote."""
+    XEN_RESERVE = "xen-reserve"
+    """dom0 calls efi_mem_reserve(), which means nothing where the hypervisor owns the memory, and warns of it."""
     XEN_PANIC = "xen-panic"
     DOM0_CRASHED = "dom0-crashed"
     """dom0 died, and Xen says so."""
@@ -217,6 +219,11 @@ class KnownIssue(Value):
 
     scenario: str = Field(description="Scenario id, or a glob over ids.", examples=["esrt/kexec-load"])
     kernel: str = Field(description="Registry name of the kernel under test, or a glob.", examples=["debian-*"])
+    hypervisor: str | None = Field(
+        default=None,
+        description="Registry name of the hypervisor, or a glob; null for runs on any, or on none.",
+        examples=["xen-4.17"],
+    )
     cause: Cause = Field(description="The exact cause that is expected.")
     epoch: int | None = Field(default=None, description="The epoch in which it is expected; null for any.")
     reason: str = Field(min_length=20, description="Why this happens, in a sentence or two.")

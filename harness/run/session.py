@@ -205,7 +205,7 @@ class Session:
         finally:
             with self._lock:
                 self._feeds.difference_update(feeds)
-        known = match(self._options.known_issues, variant.scenario.id, variant.scenario.kernel)
+        known = match(self._options.known_issues, variant.scenario)
         return judge_directory(directory, known, self._options.render)
 
     def _watch(self, feed: Feed, feeds: list[Feed]) -> None:

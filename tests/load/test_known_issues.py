@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.errors import ScenarioErrors
 from harness.load import load_known_issues, match
+from harness.model.scenario import Scenario
 from harness.model.verdict import Cause, KnownIssue
 
 ENTRY = """\
@@ -59,10 +61,11 @@ def test_every_mistake_with_its_place(load: Load) -> None:
         "k.yaml:7:3: [1].kernel: is missing",
         "k.yaml:7:3: [1].reference: is missing",
         "k.yaml:7:3: [1].scenario: is missing",
-        "k.yaml:7:4: [1].scenaro: 'scenaro' is not a key here; allowed: scenario, kernel, cause, epoch, reason, "
-        "reference; did you mean 'scenario'?",
+        "k.yaml:7:4: [1].scenaro: 'scenaro' is not a key here; allowed: scenario, kernel, hypervisor, cause, epoch, "
+        "reason, reference; did you mean 'scenario'?",
         "k.yaml:7:26: [1].reason: is too short; at least 20 characters are needed",
-        "k.yaml:8:3: [2]: 3 is not a mapping; keys allowed: scenario, kernel, cause, epoch, reason, reference",
+        "k.yaml:8:3: [2]: 3 is not a mapping; keys allowed: scenario, kernel, hypervisor, cause, epoch, reason, "
+        "reference",
     ]
 
 
@@ -108,11 +111,27 @@ def test_an_entry_for_a_scenario_that_is_gone_is_a_mistake(load: Load) -> None:
     )
 
 
+def run(name: str, kernel: str, hypervisor: str = "") -> Scenario:
+    values: dict[str, Any] = {"id": name, "why": "A test.", "kernel": kernel, "steps": ["boot"], "expect": ["no_crash"]}
+    return Scenario.model_validate(values | ({"hypervisor": {"name": hypervisor}} if hypervisor else {}))
+
+
 def test_the_first_entry_that_matches_counts(load: Load) -> None:
     special = ENTRY.replace("debian-*", "debian-5.10").replace("epoch: 2", "epoch: 3")
     issues = load(special + ENTRY)
-    assert match(issues, "esrt/kexec-load", "debian-5.10") == issues[0]
-    assert match(issues, "esrt/kexec-load", "debian-6.1-cloud") == issues[1]
-    assert match(issues, "esrt/kexec-load", "bzImage") is None
-    assert match(issues, "esrt/kexec-file", "debian-6.1-cloud") is None
-    assert match((), "esrt/kexec-load", "debian-6.1-cloud") is None
+    assert match(issues, run("esrt/kexec-load", "debian-5.10")) == issues[0]
+    assert match(issues, run("esrt/kexec-load", "debian-6.1-cloud")) == issues[1]
+    assert match(issues, run("esrt/kexec-load", "bzImage")) is None
+    assert match(issues, run("esrt/kexec-file", "debian-6.1-cloud")) is None
+    assert match((), run("esrt/kexec-load", "debian-6.1-cloud")) is None
+
+
+def test_an_entry_for_one_hypervisor(load: Load) -> None:
+    special = ENTRY.replace("  cause", "  hypervisor: xen-4.1?\n  cause")
+    issues = load(special + ENTRY)
+    assert match(issues, run("esrt/kexec-load", "debian-6.1", "xen-4.17")) == issues[0]
+    assert match(issues, run("esrt/kexec-load", "debian-6.1", "xen-4.20")) == issues[1]
+    assert match(issues, run("esrt/kexec-load", "debian-6.1")) == issues[1]
+    assert match(issues[:1], run("esrt/kexec-load", "debian-6.1")) is None
+    with pytest.raises(ScenarioErrors, match="is never used"):
+        load(ENTRY + special)
