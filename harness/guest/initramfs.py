@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness.errors import HostError, InputError
 from harness.guest import newc, pad
-from harness.guest.modules import TPM_DRIVERS, WANTED, ModuleSet, collect
+from harness.guest.modules import DOM0_WANTED, TPM_DRIVERS, WANTED, ModuleSet, collect
 from harness.guest.tools import FILES, HELPERS, DumpTools, GuestTools, build_helper, find_dump_tools
 from harness.model.kernel import KernelImage
 from harness.model.names import TpmInterface
@@ -48,11 +48,13 @@ def build_initrd(
     *,
     capture: bool = False,
     tpm: TpmInterface | None = None,
+    dom0: bool = False,
 ) -> Initrd:
     """Build the initramfs for a kernel into ``directory``, named by its hash; one that is there already is used again.
 
     The same kernel, tools and padding give the same bytes. ``pad_bytes`` is the exact size of the file ``/pad``.
-    The initramfs of a ``capture`` kernel has makedumpfile, too, and one for a machine with a ``tpm`` its driver.
+    The initramfs of a ``capture`` kernel has makedumpfile, too, one for a machine with a ``tpm`` its driver, and that
+    of a ``dom0`` the way to talk to Xen.
 
     Raises:
         InputError: the padding does not fit in an archive, or the kernel's modules are broken.
@@ -60,7 +62,8 @@ def build_initrd(
     """
     if not 0 <= pad_bytes <= newc.MAX_FILE_BYTES:
         raise InputError(f"an initrd cannot be padded with {pad_bytes} bytes", hint="choose less than 4GiB")
-    modules = collect(kernel.modules, (*WANTED, *((TPM_DRIVERS[tpm],) if tpm else ())))
+    more = (TPM_DRIVERS[tpm],) if tpm else ()
+    modules = collect(kernel.modules, (*WANTED, *more, *(DOM0_WANTED if dom0 else ())))
     helpers = {name: build_helper(tools, directory, name) for name in HELPERS}
     members = contents(modules, tools, helpers, find_dump_tools() if capture else None)
     tag = hashlib.sha256(b"".join(newc.write(members))).digest()[: pad.TAG_BYTES]

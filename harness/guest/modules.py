@@ -22,6 +22,8 @@ WANTED = ("virtio_pci", "virtio_blk", "qemu_fw_cfg", "pvpanic", "pvpanic_mmio", 
 """``pvpanic`` up to 5.12, ``pvpanic_mmio`` and ``pvpanic_pci`` since; whichever is there."""
 TPM_DRIVERS = {TpmInterface.TIS: "tpm_tis", TpmInterface.CRB: "tpm_crb"}
 """For machines with a TPM only: modules on Debian 5.10, built in since."""
+DOM0_WANTED = ("xen_privcmd",)
+"""For a dom0: kexec-tools hands a kernel to Xen through /dev/xen/privcmd."""
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,8 @@ class RebootStep(Value):
 
 class KexecRefusedStep(Value):
     kexec_refused: KexecRefusedOptions = Field(
-        description="Try to load the kernel of the next kexec step; the running kernel must refuse it with ENOEXEC."
+        description="Try to load the kernel of the next kexec step; the running kernel must refuse it with ENOEXEC. In "
+        "a dom0: its own kernel, which must be refused with any error."
     )
 
 

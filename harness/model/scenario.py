@@ -25,7 +25,7 @@ from harness.model.expectations import (
     TableIntact,
 )
 from harness.model.memory import MemoryRequest, outside_mistake
-from harness.model.names import TableName, TpmInterface
+from harness.model.names import Syscall, TableName, TpmInterface
 from harness.model.runtime_steps import KexecRefusedStep, RuntimeRequest, mistake
 from harness.model.steps import (
     BootOptions,
@@ -214,7 +214,8 @@ class Scenario(Value):
     def _runtime_makes_sense(self) -> Scenario:
         wrong = mistake(self.steps, self.expect, self.firmware.runtime)
         kinds = [type(step) for step in self.steps]
-        if not wrong and KexecRefusedStep in kinds and KexecStep not in kinds[kinds.index(KexecRefusedStep) :]:
+        tried = KexecRefusedStep in kinds and self.hypervisor is None
+        if not wrong and tried and KexecStep not in kinds[kinds.index(KexecRefusedStep) :]:
             wrong = "kexec_refused tries the kernel of the next kexec step, but none comes after it"
         if wrong:
             raise ValueError(wrong)
@@ -222,9 +223,13 @@ class Scenario(Value):
 
     @model_validator(mode="after")
     def _hypervisor_makes_sense(self) -> Scenario:
-        wrong = xen.mistake(self.hypervisor, list(self.steps), list(self.expect), BootStep)
+        wrong = xen.mistake(
+            self.hypervisor, list(self.steps), list(self.expect), (BootStep, KexecRefusedStep, KexecStep)
+        )
         if not wrong and self.hypervisor is not None and self.firmware.runtime is not None:
             wrong = "a hypervisor and the runtime driver cannot be combined: Xen calls firmware itself"
+        if not wrong and self.hypervisor is not None and any(item.syscall is Syscall.FILE for item in self.kexecs[:1]):
+            wrong = "the first kexec on Xen must be of syscall load: kexec_file_load does not go to Xen"
         if wrong:
             raise ValueError(wrong)
         return self

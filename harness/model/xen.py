@@ -78,11 +78,17 @@ class XenReused(Value):
 XenExpectation = XenTable | XenTablesProtected | XenReused
 
 
-def mistake(hypervisor: HypervisorOptions | None, steps: list[Any], expect: list[Any], plain_boot: type) -> str:
-    """What makes no sense about a scenario with, or without, a hypervisor; empty when nothing is wrong."""
+def mistake(
+    hypervisor: HypervisorOptions | None, steps: list[Any], expect: list[Any], possible: tuple[type, ...]
+) -> str:
+    """What makes no sense about a scenario with, or without, a hypervisor; empty when nothing is wrong.
+
+    Args:
+        possible: the steps that a dom0 can do.
+    """
     asked = any(isinstance(item, XenExpectation) for item in expect)
     if hypervisor is None:
         return "xen_table, xen_tables and xen_reused need a hypervisor" if asked else ""
-    if any(not isinstance(step, plain_boot) for step in steps):
-        return "with a hypervisor there is no step but boot: what comes after is done to dom0 on bare hardware only"
+    if any(not isinstance(step, possible) for step in steps):
+        return "with a hypervisor there are no steps but boot, kexec_refused and kexec: the others need bare hardware"
     return ""

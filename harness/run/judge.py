@@ -60,6 +60,7 @@ _TELLING = (
     Cause.STALE_INITRD,
     Cause.XEN_TABLE_UNPROTECTED,
     Cause.XEN_TABLE_LOST,
+    Cause.XEN_RESERVE,
     Cause.OCCUPIED_OVERWRITTEN,
     Cause.KERNEL_MISPLACED,
     Cause.FAKE_MEM_MISMATCH,
@@ -194,10 +195,10 @@ def _rules(plan: Plan) -> Iterator[tuple[str, Callable[[Observations], Check | N
     yield "tpm", check_tpm
     yield "memory map", check_memory_map
     yield "identity", check_identity
-    yield "hypervisor", check_hypervisor
     yield from runtimerules.always()
     yield from seamrules.always()
     yield "console", check_console
+    yield "hypervisor", check_hypervisor
     yield "occupied", check_occupied
     for expectation in plan.scenario.expect:
         match expectation:

@@ -102,6 +102,8 @@ def make_plan(
 ) -> Plan:
     """The complete plan of one run."""
     epochs = _epochs(scenario, prepared, nonce)
+    if xenplan.tries_own_kernel(scenario):
+        epochs = (epochs[0].model_copy(update=xenplan.OWN_SERIALS),)
     payloads = _payloads(epochs) or runtimeplan.disk(scenario, epochs[0])
     tables = tuple(_table_plan(table, nonce) for table in scenario.firmware.tables)
     bare = Plan(
@@ -142,7 +144,8 @@ def _file_name(file: FwCfgFile) -> str:
 
 def cmdline(scenario: Scenario, extra: Sequence[str], nonce: str, epoch: int) -> str:
     """The command line of one epoch's kernel."""
-    base = BASE_CMDLINE if scenario.hypervisor is None else (*xenplan.DOM0_CONSOLE, *BASE_CMDLINE[1:])
+    on_xen = scenario.hypervisor is not None and epoch == 1
+    base = (*xenplan.DOM0_CONSOLE, *BASE_CMDLINE[1:]) if on_xen else BASE_CMDLINE
     kept = [word for word in base if not (scenario.kaslr and word == NOKASLR)]
     return " ".join([*kept, *scenario.cmdline, *extra, f"harness.nonce={nonce}", f"harness.epoch={epoch}"])
 
@@ -216,7 +219,7 @@ def _actions(scenario: Scenario) -> dict[int, list[Action]]:
 
 def _payloads(epochs: Sequence[EpochPlan]) -> tuple[Payload, ...]:
     payloads: dict[str, Payload] = {}
-    for epoch in epochs[1:]:
+    for epoch in (epoch for epoch in epochs if epoch.kernel_serial):
         payloads[epoch.kernel_serial] = Payload(
             serial=epoch.kernel_serial, path=epoch.kernel.image, size_bytes=epoch.kernel.size_bytes
         )

@@ -120,9 +120,12 @@ class Workshop:
             tpm = scenario.machine.tpm
             pads = [0, *(kexec.initrd.pad for kexec in scenario.following)]
             captures = [False, *(isinstance(item, CrashKernelOptions) for item in scenario.following)]
+            dom0 = [scenario.hypervisor is not None, *(False for _ in scenario.following)]
             initrds = [
-                build_initrd(kernel, bench.tools, pad, self.cache.root / "initrd", capture=capture, tpm=tpm)
-                for kernel, pad, capture in zip(kernels, pads, captures, strict=True)
+                build_initrd(
+                    kernel, bench.tools, pad, self.cache.root / "initrd", capture=capture, tpm=tpm, dom0=on_xen
+                )
+                for kernel, pad, capture, on_xen in zip(kernels, pads, captures, dom0, strict=True)
             ]
             return Prepared(
                 kernels=kernels,

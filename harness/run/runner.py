@@ -184,7 +184,8 @@ class _Run:
             case StressAction():
                 pagetables.stress(self._stage, action.stress)
             case KexecRefusedAction():
-                runtime.kexec_refused(self._stage, action, following[0])
+                # On Xen there is no next kernel: it is tried with dom0's own.
+                runtime.kexec_refused(self._stage, action, following[0] if following else epoch)
             case _:
                 runtime.do(self._stage, action)
 

@@ -6,6 +6,7 @@ from harness.errors import HostError
 from harness.model.kernel import HypervisorImage
 from harness.model.names import TableName
 from harness.model.plan import Accel, EpochPlan, Plan
+from harness.model.runtime_steps import KexecRefusedStep
 from harness.model.scenario import Scenario
 from harness.model.xen import HypervisorPlan, XenReused, XenTable
 
@@ -48,6 +49,16 @@ def watched(scenario: Scenario) -> set[TableName]:
     """The tables that the scenario's expectations of Xen speak of."""
     asked = {item.xen_table.table for item in scenario.expect if isinstance(item, XenTable)}
     return asked | {item.xen_reused for item in scenario.expect if isinstance(item, XenReused)}
+
+
+OWN_SERIALS = {"kernel_serial": "kernel0", "initrd_serial": "initrd0"}
+"""The disks from which dom0 tries to load itself once more."""
+
+
+def tries_own_kernel(scenario: Scenario) -> bool:
+    """Does dom0 try to load a kernel, and has none but its own to try it with?"""
+    tried = any(isinstance(step, KexecRefusedStep) for step in scenario.steps)
+    return scenario.hypervisor is not None and tried and not scenario.kexecs
 
 
 def cpu(plan: Plan) -> str:

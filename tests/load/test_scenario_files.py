@@ -35,8 +35,8 @@ IDS = {
     "runtime/fault-query-variable-info", "runtime/fault-reset", "runtime/fault-set-variable",
     "runtime/fault-uncovered", "runtime/get-time", "runtime/wedged",
     "tables/bgrt-kexec-file", "tables/bgrt-kexec-load", "tables/tpm-log-kexec-file", "tables/tpm-log-kexec-load",
-    "xen/bgrt", "xen/clobbered", "xen/dom0-boot", "xen/esrt", "xen/esrt-runtime", "xen/mapbs", "xen/private-table",
-    "xen/rtprop",
+    "xen/bgrt", "xen/bgrt-kept", "xen/clobbered", "xen/dom0-boot", "xen/esrt", "xen/esrt-runtime", "xen/kexec",
+    "xen/kexec-file", "xen/mapbs", "xen/private-table", "xen/rtprop",
     *(f"tables/{name}-kexec-{call}" for name in TABLES for call in Syscall),
 }  # fmt: skip
 NOT_ABOUT_LOST_TABLES = ("pagetable/", "kdump/", "runtime/", "mixed-mode/", "xen/", "seams/", "placement/")
@@ -206,6 +206,17 @@ def test_known_issues_are_for_scenarios_that_exist(variants: tuple[Variant, ...]
         ("kdump/initrd-table", Cause.MEMORY_CHANGED, 1),
         ("runtime/fault-reset", Cause.RUNTIME_FAULT_FATAL, 1),
         ("runtime/fault-uncovered", Cause.RUNTIME_FAULT_FATAL, 1),
+        ("xen/rtprop", Cause.XEN_TABLE_UNPROTECTED, 1),
+        ("xen/clobbered", Cause.XEN_TABLE_UNPROTECTED, 1),
+        ("xen/private-table", Cause.XEN_TABLE_UNPROTECTED, 1),
+        ("xen/esrt-runtime", Cause.TABLE_REFUSED, 1),
+        ("xen/esrt", Cause.XEN_TABLE_LOST, 1),
+        ("xen/esrt", Cause.TABLE_REFUSED, 1),
+        ("xen/mapbs", Cause.DOM0_CRASHED, 1),
+        ("xen/mapbs", Cause.XEN_PANIC, 1),
+        ("xen/bgrt-kept", Cause.XEN_RESERVE, 1),
+        ("xen/bgrt-kept", Cause.TABLE_REFUSED, 1),
+        ("xen/kexec-file", Cause.KEXEC_ACCEPTED, 1),
     }
 
 
@@ -213,7 +224,7 @@ def test_a_known_loss_is_in_the_epoch_that_kexec_load_enters(variants: tuple[Var
     issues = load_known_issues(KNOWN)
     hit = 0
     for variant in variants:
-        issue = match(issues, variant.scenario.id, variant.scenario.kernel)
+        issue = match(issues, variant.scenario)
         # What is Soft Reserved is lost by both calls, and so are the rights of firmware's pages; what is refused is
         # not lost.
         other = (Cause.SOFT_RESERVED_LOST, Cause.EFI_PAGE_WX, Cause.TABLE_REFUSED)
@@ -232,5 +243,5 @@ def test_a_scenario_that_only_uses_kexec_file_load_has_no_known_issue(variants: 
     variants = tuple(v for v in variants if not v.scenario.id.startswith(NOT_LOSSES))
     safe = [v for v in variants if not any(kexec.syscall is Syscall.LOAD for kexec in v.scenario.kexecs)]
     assert safe
-    found = {v.scenario.id for v in safe if match(issues, v.scenario.id, v.scenario.kernel)}
+    found = {v.scenario.id for v in safe if match(issues, v.scenario)}
     assert found == {"pagetable/wx-free-kexec", "esrt/acpi-reclaim-kexec"}  # no table is lost there

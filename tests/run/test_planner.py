@@ -270,7 +270,7 @@ def test_a_hypervisor_that_was_not_prepared() -> None:
     ("values", "message"),
     [
         ({"hypervisor": None}, "need a hypervisor"),
-        ({"steps": [{"boot": {}}, {"alive": {}}]}, "there is no step but boot"),
+        ({"steps": [{"boot": {}}, {"alive": {}}]}, "there are no steps but boot"),
         ({"firmware": {"runtime": {}}, "steps": [{"boot": {}}]}, "cannot be combined"),
     ],
 )

@@ -56,6 +56,7 @@ MAX_BYTES = 300_000
 KEPT = re.compile(
     rb"efi|EFI|esrt|ESRT|bgrt|BGRT|MEMATTR|e820|Linux version|[Cc]ommand line|ttyS0|smp: Brought|devtmpfs: init"
     rb"|RAMDISK|root fs|Run /init|kexec|crash|Crash|Kdump|vmcore|reserve|Reserve|[Uu]nknown|Firmware|System halted"
+    rb"|\(XEN\)|Xen|unusable"
 )
 """What a check may look for in a boot."""
 TELLING = re.compile(rb"panic|BUG|Oops|WARNING|Call Trace|\bfault|!!!!|cut here|sysrq")

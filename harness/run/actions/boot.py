@@ -47,7 +47,8 @@ def up(stage: Stage, epoch: EpochPlan) -> None:
         EndedError: it did not come so far.
     """
     budgets = stage.plan.budgets
-    xen.hypervisor(stage)
+    if epoch.number == 1:
+        xen.hypervisor(stage)
     stage.wait("hello", budgets.boot_s if epoch.number == 1 else budgets.kexec_s)
     stage.wait("up", budgets.reply_s)
     if epoch.number == 1 and late_tables(stage.plan):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from harness.evidence import xen
+from harness.evidence import crash, xen
+from harness.evidence.crash import Severity
 from harness.evidence.ranges import Range
 from harness.model.names import TableName
 from harness.model.record import Point, SampleEntry
@@ -13,6 +14,7 @@ from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.model.xen import XenOutcome, XenTableOptions
 from harness.run.checks import inside
 from harness.run.checks.absent import check_absent
+from harness.run.checks.crash import quoted
 from harness.run.checks.xenbgrt import check_xen_bgrt
 from harness.run.checks.xenhistory import content, history, when
 from harness.run.observations import Baseline, Observations
@@ -127,9 +129,22 @@ def _unprotected(fate: Fate) -> Check | None:
         Cause.XEN_TABLE_UNPROTECTED,
         f"dom0 takes the {fate.word} at {fate.address:#x} from {fate.view.types(fate.where)}, which Xen does not "
         f"keep{held}",
-        (),
+        tuple(_acted_upon(fate)),
         _RULE,
     )
+
+
+def _acted_upon(fate: Fate) -> Iterator[Evidence]:
+    """What dom0 makes of what it reads there, when that is not what firmware wrote."""
+    crashed = [item for item in crash.find(xen.dom0(fate.view.lines)) if item.severity is not Severity.WARNING]
+    yield from quoted(crashed)
+    if fate.view.observations.record.frame("up", 1) is not None:
+        wrong = inside.check_inside(fate.view.observations, fate.baseline, fate.title)
+        yield from (Evidence(text=f"what dom0 makes of it: {item.text}", where=item.where) for item in _first(wrong))
+
+
+def _first(check: Check | None) -> tuple[Evidence, ...]:
+    return check.evidence[:2] if check is not None and check.status is Status.FAIL else ()
 
 
 def _after(fate: Fate) -> SampleEntry | None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.evidence import xen
+from harness.evidence import crash, xen
 from harness.evidence.ranges import Range
+from harness.model.names import TableName
 from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.run.checks.crash import quoted
 from harness.run.checks.xen import named
 from harness.run.observations import Observations
-from harness.run.xenview import XenView
+from harness.run.xenview import CONFIG_TABLES, XenView, config_tables
 
 _NAME = "hypervisor"
 _ON_XEN = ("Booting kernel on Xen", "Booting paravirtualized kernel on Xen")
 """arch/x86/xen/enlighten_pv.c, xen_banner()"""
+_RESERVES = "efi_mem_reserve"
 
 
 def check_hypervisor(observations: Observations) -> Check | None:
@@ -33,6 +36,17 @@ def check_hypervisor(observations: Observations) -> Check | None:
             epoch=1,
             hint="Look at the lines of console.log that begin with (XEN).",
         )
+    warned = next((item for item in crash.find(xen.dom0(view.lines)) if _RESERVES in item.title), None)
+    if warned is not None:
+        return Check(
+            name=_NAME,
+            status=Status.FAIL,
+            cause=Cause.XEN_RESERVE,
+            summary=f"dom0 tries to reserve a table's memory, which only Xen can: {warned.title}",
+            epoch=1,
+            evidence=tuple(quoted([warned])),
+            hint="fa7bee867db1 (v6.3) warns of it; the caller should ask for EFI_PARAVIRT first.",
+        )
     version, line = found or ("", view.lines[0])
     said = Evidence(text=line.text[:120], where=f"console.log:{line.number}")
     return Check(name=_NAME, status=Status.PASS, summary=f"dom0 is on Xen {version} as planned", evidence=(said,))
@@ -51,6 +65,7 @@ def _wrong(view: XenView, version: str) -> Iterator[tuple[Cause, str]]:
     if said is not None and said != options:
         yield Cause.SETUP_NOT_PROVED, f"Xen's options are {said!r}, planned was {options!r}"
     yield from _wrong_mapping(view)
+    yield from _wrong_samples(view)
     reported = view.observations.record.frame("hello", 1) is not None
     if reported and not any(words in line.text for line in xen.dom0(view.lines) for words in _ON_XEN):
         yield Cause.SETUP_NOT_PROVED, "the kernel does not say that it runs on Xen"
@@ -64,6 +79,24 @@ def _wrong_mapping(view: XenView) -> Iterator[tuple[Cause, str]]:
     if boot and ram and view.map_bs == bool(usable):
         how = "usable" if usable else "reserved"
         yield Cause.SETUP_NOT_PROVED, f"boot services memory is {how} in Xen's RAM map, against the plan's -mapbs"
+
+
+def _wrong_samples(view: XenView) -> Iterator[tuple[Cause, str]]:
+    """The configuration table from outside is what the EFI agent saw; Xen changes it before its first line only."""
+    record = view.observations.record
+    samples = [sample for sample in record.samples if sample.subject == CONFIG_TABLES]
+    tables = [config_tables(record.sampled(sample)) for sample in samples]
+    for sample in record.samples:
+        if sample.subject not in set(TableName):
+            record.sampled(sample)  # what is recorded is whole, whether or not it is asked for below
+    if tables and tables[0] != view.observations.config_tables:
+        yield (
+            Cause.SETUP_NOT_PROVED,
+            "the configuration table at the hand-off is not the one that the EFI agent reported",
+        )
+    changed = next((sample for sample, now in zip(samples[2:], tables[2:], strict=True) if now != tables[1]), None)
+    if changed is not None:
+        yield Cause.SETUP_NOT_PROVED, f"the configuration table was changed while Xen ran: {changed.file}"
 
 
 def _is_usable(where: Range, ram: tuple[tuple[Range, str], ...]) -> bool:
