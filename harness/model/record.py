@@ -13,6 +13,7 @@ A run directory holds::
     samples/         guest-physical memory, one file a sample
     facts/           bodies of the guest's reports, ``EPOCH-NAME``
     qemu.stderr      what QEMU said
+    swtpm.log tpm/   what swtpm said, and the state of the TPM; of a machine that has one
     vmcore, vmcore.flat      the dump of a crashed kernel's memory, raw or as makedumpfile writes it to a pipe
     vmcore.incomplete        what was there of it when the run ended too early
     vmcore-dmesg.txt the crashed kernel's log, as makedumpfile read it in the capture kernel
