@@ -184,6 +184,8 @@ class Scenario(Value):
             raise ValueError("nothing can come after a kexec with no_initrd: that kernel ends for want of a root")
         if wanted != bool(self.kexecs and self.kexecs[-1].no_initrd):
             raise ValueError("no_ramdisk and a last kexec with no_initrd belong together")
+        if wanted and any(isinstance(step, KexecRefusedStep) for step in self.steps):
+            raise ValueError("kexec_refused tries the next kernel with its initrd: not with no_initrd")
         return self
 
     @model_validator(mode="after")

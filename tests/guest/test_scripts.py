@@ -262,6 +262,21 @@ def test_load_runs_the_tool_on_exact_copies(tmp_path: Path, syscall: str, comman
 
 
 @pytest.mark.parametrize(
+    ("syscall", "command"),
+    [
+        ("file", "hkexec|file|{next}/kernel|none|a 'b' $c|"),
+        ("load", "kexec|-d|-c|-l|{next}/kernel|--command-line=a 'b' $c|"),
+    ],
+)
+def test_load_without_an_initrd(tmp_path: Path, syscall: str, command: str) -> None:
+    fields = LOAD | {"syscall": syscall, "initrd": "none", "initrd_size": "0"}
+    _log, loaded = load(tmp_path, fields, 2)
+    first, *sizes = loaded.body.decode().splitlines()
+    assert first == command.format(next=tmp_path / "next")
+    assert [line.split()[0] for line in sizes] == ["700"]
+
+
+@pytest.mark.parametrize(
     ("fields", "what"),
     [
         ({"kernel": "kernel9"}, "load: no disk with serial kernel9"),
