@@ -100,6 +100,35 @@ def test_it_must_be_that_kernel_and_come_that_far(
     verdict_is(print_instead(without(copy_of), *words).judge(), *verdict, said_of_it)
 
 
+# MEMATTR, copied from firmware's own
+
+MEMATTR = "tables-memattr-5.10"
+
+
+def test_a_lost_memattr_is_told_in_the_kernel_s_words_too(copy_of: CopyOf) -> None:
+    verdict = copy_of(MEMATTR).judge()
+    words = "efi: memattr: Unexpected EFI Memory Attributes table version 33552464"
+    verdict_is(verdict, Status.FAIL, Cause.MEMATTR_CORRUPT, "1072 of 1072 bytes differ", words)
+
+
+@pytest.mark.parametrize(
+    ("offset", "cause"), [(0x100, Cause.MEMATTR_CORRUPT), (0x52F, Cause.MEMATTR_CORRUPT), (0x530, Cause.CANARY_DAMAGED)]
+)
+def test_a_flipped_byte_of_memattr(copy_of: CopyOf, offset: int, cause: Cause) -> None:
+    copy = copy_of(MEMATTR).heal("samples/2-up-memattr.bin")
+    verdict_is(copy.judge(), Status.PASS, None)
+    verdict_is(copy.flip("samples/1-loaded-memattr.bin", offset).judge(), Status.FAIL, cause)
+
+
+@pytest.mark.parametrize(
+    ("offset", "words"),
+    [(0x100, "not a whole table of firmware: MEMATTR version is"), (0x104, "not a whole table of firmware: ")],
+)
+def test_a_copy_that_is_no_memattr_was_not_set_up(copy_of: CopyOf, offset: int, words: str) -> None:
+    verdict = copy_of(MEMATTR).flip("samples/0-handoff-memattr.bin", offset).judge()
+    verdict_is(verdict, Status.ERROR, Cause.SETUP_NOT_PROVED, words)
+
+
 # MOKvar
 
 MOKVAR = "tables-mokvar-7.2"
