@@ -118,6 +118,14 @@ class E820Stable(Value):
     )
 
 
+class RuntimeMapKept(Value):
+    runtime_map: Literal["kept"] = Field(
+        description="Every kexec'ed kernel has the same EFI memory map of runtime regions as the kernel before it "
+        "(/sys/firmware/efi/runtime-map: types, physical and virtual addresses, sizes, attributes). For scenarios "
+        "without tables in boot services memory, whose reservation splits regions."
+    )
+
+
 class CrashRegionKept(Value):
     crash_region: Literal["kept"] = Field(
         description="Every kernel with crashkernel= on its command line has the region that it says it reserved, as "
@@ -168,6 +176,7 @@ _EXPECTATIONS = (
     "kdump_clean",
     "acpi_present",
     "e820_stable",
+    "runtime_map",
     "crash_region",
     "paging_levels",
     "boot_services_memory",
@@ -191,6 +200,7 @@ Expectation = Annotated[
     | Annotated[KdumpClean, Tag("kdump_clean")]
     | Annotated[AcpiPresent, Tag("acpi_present")]
     | Annotated[E820Stable, Tag("e820_stable")]
+    | Annotated[RuntimeMapKept, Tag("runtime_map")]
     | Annotated[CrashRegionKept, Tag("crash_region")]
     | Annotated[PagingLevels, Tag("paging_levels")]
     | Annotated[BootServicesMemoryFreed, Tag("boot_services_memory")]

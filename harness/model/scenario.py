@@ -5,6 +5,7 @@ The field descriptions are the reference: docs/scenario-reference.md and the JSO
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -21,6 +22,7 @@ from harness.model.expectations import (
     KexecWouldOverlap,
     NoRamdisk,
     PagingLevels,
+    RuntimeMapKept,
     SoftReservedExact,
     TableIntact,
 )
@@ -248,7 +250,7 @@ class Scenario(Value):
     @model_validator(mode="after")
     def _something_to_compare(self) -> Scenario:
         """What an expectation about seams between kernels needs to be one."""
-        wrong = next(filter(None, (_vacuous(self, item) for item in self.expect)), None)
+        wrong = next((text for item in self.expect for text in _vacuous(self, item)), None)
         if wrong:
             raise ValueError(wrong)
         return self
@@ -273,23 +275,24 @@ class Scenario(Value):
         return tuple(found)
 
 
-def _vacuous(scenario: Scenario, item: Any) -> str:
-    """Why an expectation cannot be met or broken by the steps of this scenario; empty when it can."""
+def _vacuous(scenario: Scenario, item: Any) -> Iterator[str]:
+    """Why an expectation cannot be met or broken by the steps of this scenario; nothing when it can."""
     match item:
         case AcpiPresent() if scenario.machine.cpus < 2:
-            return "acpi_present needs machine: {cpus: 2} or more: without ACPI a kernel finds one CPU"
+            yield "acpi_present needs machine: {cpus: 2} or more: without ACPI a kernel finds one CPU"
         case E820Stable() if len(scenario.kexecs) < 2:
-            return "e820_stable needs two kexec steps or more: it compares what kexec'ed kernels are given"
+            yield "e820_stable needs two kexec steps or more: it compares what kexec'ed kernels are given"
+        case RuntimeMapKept() if not scenario.kexecs:
+            yield "runtime_map needs a kexec step: it compares kexec'ed kernels with the one before"
         case CrashRegionKept() if not any(
             word.startswith("crashkernel=")
             for line in (scenario.cmdline, scenario.boot.cmdline, *(kexec.cmdline for kexec in scenario.kexecs))
             for word in line
         ):
-            return "crash_region needs crashkernel= on a command line"
+            yield "crash_region needs crashkernel= on a command line"
         case BootServicesMemoryFreed() if any(
             word in ("noefi", "efi=debug") for word in (*scenario.cmdline, *scenario.boot.cmdline)
         ):
-            return "boot_services_memory cannot be seen with noefi or efi=debug: nothing is freed then"
+            yield "boot_services_memory cannot be seen with noefi or efi=debug: nothing is freed then"
         case PagingLevels() if len(item.paging_levels) != 1 + len(scenario.following):
-            return f"paging_levels needs one number for each of the {1 + len(scenario.following)} kernels"
-    return ""
+            yield f"paging_levels needs one number for each of the {1 + len(scenario.following)} kernels"

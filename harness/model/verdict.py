@@ -80,6 +80,8 @@ class Cause(StrEnum):
     """The e820 table gets longer from kexec to kexec."""
     E820_CHANGED = "e820-changed"
     """The e820 table that a kexec'ed kernel is given describes other memory than firmware's, or sysfs another one."""
+    RUNTIME_MAP_CHANGED = "runtime-map-changed"
+    """A kexec'ed kernel has other EFI runtime regions than the kernel before it."""
     BOOT_SERVICES_LOST = "boot-services-lost"
     """Boot services memory that nothing needs is not given back, or more of it than there was."""
     PAGING_LEVELS = "paging-levels"

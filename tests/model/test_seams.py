@@ -23,6 +23,7 @@ def scenario(expect: object, *steps: object, **values: object) -> Scenario:
     [
         ("acpi_present", [KEXEC], {}, "acpi_present needs machine: {cpus: 2} or more"),
         ("e820_stable", [KEXEC], {"machine": {"cpus": 2}}, "e820_stable needs two kexec steps or more"),
+        ({"runtime_map": "kept"}, [], {}, "runtime_map needs a kexec step"),
         ({"crash_region": "kept"}, [KEXEC], {}, "crash_region needs crashkernel= on a command line"),
         ({"paging_levels": [5]}, [KEXEC], {}, "paging_levels needs one number for each of the 2 kernels"),
         ({"paging_levels": [5, 4]}, CRASH[:0], {}, "paging_levels needs one number for each of the 1 kernels"),

@@ -12,6 +12,7 @@ from harness.model.expectations import (
     E820Stable,
     Expectation,
     PagingLevels,
+    RuntimeMapKept,
 )
 from harness.model.verdict import Cause, Check
 from harness.run.checks.acpi import check_acpi
@@ -20,13 +21,21 @@ from harness.run.checks.crashregion import check_crash_region
 from harness.run.checks.e820stable import check_e820_stable
 from harness.run.checks.optionroms import check_option_roms
 from harness.run.checks.paginglevels import check_paging_levels
+from harness.run.checks.runtimemap import check_runtime_map
 from harness.run.observations import Observations
 
 Rule = tuple[str, Callable[[Observations], Check | None]]
 
-NAMES = ("acpi_present", "e820_stable", "crash_region", "paging_levels", "boot_services_memory")
+NAMES = ("acpi_present", "e820_stable", "runtime_map", "crash_region", "paging_levels", "boot_services_memory")
 """Their summaries are worth the headline of a PASS."""
-TELLING = (Cause.ACPI_LOST, Cause.E820_GROWS, Cause.E820_CHANGED, Cause.PAGING_LEVELS, Cause.BOOT_SERVICES_LOST)
+TELLING = (
+    Cause.ACPI_LOST,
+    Cause.E820_GROWS,
+    Cause.E820_CHANGED,
+    Cause.RUNTIME_MAP_CHANGED,
+    Cause.PAGING_LEVELS,
+    Cause.BOOT_SERVICES_LOST,
+)
 """Causes, the one that says most first."""
 
 
@@ -42,6 +51,8 @@ def expected(expectation: Expectation) -> Iterator[Rule]:
             yield "acpi_present", check_acpi
         case E820Stable():
             yield "e820_stable", check_e820_stable
+        case RuntimeMapKept():
+            yield "runtime_map", check_runtime_map
         case CrashRegionKept():
             yield "crash_region", check_crash_region
         case BootServicesMemoryFreed():
