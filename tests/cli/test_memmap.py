@@ -16,6 +16,7 @@ from harness.load import yaml12
 
 HYPERV = TESTDATA / "memmaps/hyperv-2019.txt"
 RUN = TESTDATA / "runs/esrt-kexec-load-6.1"
+TWIN = RUN.with_name("placement-low-hole-twin")
 SVG = "{http://www.w3.org/2000/svg}"
 CHAR = 6.02
 """Width of a character of DejaVu Sans Mono at 10 px."""
@@ -108,7 +109,32 @@ def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"start": 0, "end": 0xA0000, "label": "Conventional", "kind": "free"} in first["blocks"]
 
 
-@pytest.mark.parametrize("what", [HYPERV, RUN])
+def test_places(capsys: pytest.CaptureFixture[str]) -> None:
+    low, image = RUN, RUN.with_name("placement-made-map")
+    assert main(["memmap", "places", str(low), str(TWIN), str(image)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "0x1600000-0x3dfffff  esrt/kexec-load[debian-6.1-cloud,ovmf-x64]",
+        "0xa00000-0x17fffff  placement/low-hole[tiny-6.1+below-16m,ovmf-x64]",
+        "0x1600000-0x3dfffff  placement/made-map[debian-6.1-cloud,ovmf-x64]",
+        "3 boots, 2 places, from 0xa00000 to 0x1600000",
+    ]
+    assert main(["memmap", "places", "--json", str(TWIN)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["places"] == [0xA00000]
+    assert document["boots"][0]["end"] == 0x1800000
+
+
+def test_kaslr_that_always_gives_the_same_place(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["memmap", "places", str(RUN), str(RUN)]) == 1
+    assert "2 boots, 1 places" in capsys.readouterr().out
+
+
+def test_places_of_a_run_that_never_came_so_far(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["memmap", "places", str(RUN.with_name("selftest-silent-reset"))]) == 2
+    assert "its first kernel has not reported where it lies" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", [HYPERV, RUN, RUN.with_name("placement-made-map")])
 def test_the_drawing(what: Path, tmp_path: Path) -> None:
     """Well-formed; every box inside the drawing and at least a line high; no two texts on top of each other."""
     file = tmp_path / "x.svg"

@@ -70,6 +70,21 @@ def test_what_a_kernel_of_6_1_prints(run: str) -> None:
     assert any(entry.region.attributes >> 18 & 1 for entry in maps[0]), "EFI_MEMORY_SP, which efi_fake_mem= sets"
 
 
+@pytest.mark.parametrize("version", ["5.10", "6.12", "7.3"])
+def test_what_debian_s_kernels_print_with_efi_debug(version: str) -> None:
+    """From runs of placement/made-map, whose map has every kind of entry; the second map is of after boot."""
+    found = efi_maps((TESTDATA / f"memmaps/efi-debug-{version}.txt").read_bytes())
+    assert isinstance(found, tuple)
+    first, second = ({entry.region.range: entry.region for entry in entries} for entries in found)
+    assert len(first) > 130
+    kinds = {0x1000000: 6, 0x8000000: 10, 0x18000000: 8, 0x30000000: 0, 0x100000: 3, 0x800000: 2}
+    assert {start: region.type for where, region in first.items() if (start := where.start) in kinds} == kinds
+    assert first[Range(0x1000000, 0x1010000)].attributes == 0x800000000000000F
+    assert not [where for where in first if where.overlaps(Range(0x9000000, 0x9004000))], "the hole"
+    assert first[Range(0xFFC00000, 0x100000000)].attributes == 0x8000000000000001
+    assert set(second) < set(first) or len(second) < len(first)
+
+
 def test_a_log_without_a_map_has_none() -> None:
     assert efi_maps(b"Linux version 6.1.0\nefi: EFI v2.70 by EDK II\n") == ()
 

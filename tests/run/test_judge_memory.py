@@ -245,6 +245,12 @@ def test_the_account_is_in_the_verdict(copy_of: CopyOf) -> None:
         assert words in text, text
 
 
+def test_what_the_map_does_not_list_is_told(copy_of: CopyOf) -> None:
+    text = evidence(copy_of(MADE).judge())
+    assert "0x200000-0x7fffff is not in that map; firmware's ConventionalMemory stays there" in text
+    assert "0x808000-0x80ffff is not in that map; firmware's ConventionalMemory stays there" in text
+
+
 def test_the_account_follows_the_map(copy_of: CopyOf) -> None:
     text = evidence(descriptor(copy_of(MADE), "memmap", 0x100000, 7).judge())
     assert "4 entries are as they were" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from harness.evidence import canary, e820
 from harness.evidence.defect import Defect
@@ -202,10 +203,23 @@ def _account(observations: Observations, imported: MapRequest) -> Iterator[Evide
     scaled = ", ".join(f"{_name(entry)} ({_scaled(entry)})" for entry in whole if _scaled(entry))
     if scaled:
         yield Evidence(text=f"as the import has scaled them: {scaled}", where=where)
+    for region, gap in _gaps(observations, imported):
+        yield Evidence(text=f"{gap} is not in that map; firmware's {region.type_name} stays there", where=where)
     end = max(entry.at + entry.size for entry in imported.entries)
     above = [region for region in observations.efi_map if region.range.start >= end]
     if above:
         yield Evidence(text=f"from {end:#x} on the map is firmware's own: {len(above)} entries", where=where)
+
+
+def _gaps(observations: Observations, imported: MapRequest) -> Iterator[tuple[EfiRegion, Range]]:
+    """What the handed over map has between the first and the last entry of the imported one, and that does not list."""
+    entries = sorted(imported.entries, key=lambda entry: entry.at)
+    for before, after in pairwise(entries):
+        hole = Range(before.at + before.size, max(before.at + before.size, after.at))
+        for region in observations.efi_map:
+            both = region.range.intersection(hole)
+            if both is not None:
+                yield region, both
 
 
 def _name(entry: MapEntry) -> str:

@@ -61,6 +61,9 @@ def _overwritten(observations: Observations, made: MadeRange, sample: SampleEntr
     when = {
         Point.UP: f"when the kernel of epoch {sample.epoch} was up",
         Point.LOADED: f"in epoch {sample.epoch} after the next kernel had been loaded",
+        Point.CALLED: f"in epoch {sample.epoch} after a step had called firmware",
+        Point.PANIC: f"when the kernel of epoch {sample.epoch} crashed",
+        Point.CAPTURE: f"when the capture kernel, epoch {sample.epoch}, began",
     }.get(sample.point, f"in epoch {sample.epoch} when the run ended")
     total = sum(item.size_bytes for item in damaged)
     return Check(
