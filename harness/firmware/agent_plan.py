@@ -103,9 +103,10 @@ def _table(table: TablePlan, number: int) -> str:
     if table.acpi is not None:
         key = f"acpi={PREFIX}acpi{number} pointer={table.acpi.pointer}"
     content = f"copy={table.name}" if table.copied else f"content={PREFIX}table{number}"
+    listed = "" if table.listed else " listed=no"
     return (
         f"table name={table.name} {key} type={table.memory.number} pages={table.pages}"
-        f" offset=0x{table.offset:x} canary=0x{table.canary_seed:016x} {place} {content}"
+        f" offset=0x{table.offset:x} canary=0x{table.canary_seed:016x} {place}{listed} {content}"
     )
 
 

@@ -74,6 +74,8 @@ class TablePlan(Value):
     """Empty with ``copied``."""
     copied: bool = False
     """The content is a copy of the table that firmware has under ``guid``."""
+    listed: bool = True
+    """Are its pages in the memory map that the kernel gets?"""
 
 
 class Payload(Value):

@@ -28,6 +28,11 @@ class Placement(Value):
         default=None, description="Take the highest free pages below this address.", examples=["0x3c000000"]
     )
     at: Address | None = Field(default=None, description="Take exactly the pages at this address (4 KiB aligned).")
+    listed: bool = Field(
+        default=True,
+        description="false: no descriptor of the memory map covers the pages, as with firmware that forgets them "
+        "(64-bit firmware).",
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> Placement:

@@ -248,6 +248,7 @@ def _table_plan(table: OneTable, nonce: str) -> TablePlan:
         canary_seed=int(nonce + nonce, 16) ^ 0x5A5A_A5A5_C3C3_3C3C,
         content_hex=content.hex(),
         copied=kind.copied,
+        listed=request.listed,
     )
 
 

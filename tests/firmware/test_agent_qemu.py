@@ -259,6 +259,7 @@ BAD_PLANS = {
     ),
     "kernel missing": (plan(TABLE, BOOT.replace("/kernel", "/kernle")), NOT_FOUND, "missing: opt/harness/kernle"),
     "prefix of a name": (plan(BOOT.replace("/kernel", "/kerne")), NOT_FOUND, "missing: opt/harness/kerne$"),
+    "neither listed nor not": (plan(f"{TABLE} listed=maybe", BOOT), INVALID, "listed= can only be no: maybe"),
     "kernel and file": (plan(f"{BOOT} file=\\x.efi"), INVALID, "plan line 3: boot needs either kernel= or file="),
     "neither kernel nor file": (plan("boot"), INVALID, "plan line 3: boot needs either kernel= or file="),
     "initrd missing": (plan(BOOT.replace("/initrd", "/nothing")), NOT_FOUND, "missing: opt/harness/nothing"),

@@ -277,3 +277,27 @@ def test_a_hypervisor_that_was_not_prepared() -> None:
 def test_what_a_hypervisor_cannot_be_combined_with(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         scenario(**{**XEN, **values})
+
+
+def test_dom0_tries_to_load_its_own_kernel() -> None:
+    steps = [{"boot": {}}, {"kexec_refused": {"syscall": "file"}}]
+    having = replace(prepared([kernel()]), hypervisor=hypervisor())
+    made = plan(scenario(**{**XEN, "steps": steps, "expect": [{"no_crash": True}]}), having)
+    assert [payload.serial for payload in made.payloads] == ["kernel0", "initrd0"]
+    assert (made.epochs[0].kernel_serial, made.epochs[0].initrd_serial) == ("kernel0", "initrd0")
+
+
+def test_what_xen_kexecs_is_on_the_bare_machine() -> None:
+    steps = [{"boot": {}}, {"kexec": {"syscall": "load"}}]
+    having = replace(prepared([kernel()] * 2), hypervisor=hypervisor())
+    made = plan(scenario(**{**XEN, "steps": steps, "expect": [{"no_crash": True}]}), having)
+    assert [epoch.cmdline.split()[0] for epoch in made.epochs] == ["console=hvc0", "console=ttyS0,115200"]
+    with pytest.raises(ValidationError, match="must be of syscall load"):
+        scenario(**{**XEN, "steps": [{"boot": {}}, {"kexec": {"syscall": "file"}}], "expect": [{"no_crash": True}]})
+
+
+def test_a_table_whose_pages_are_not_listed() -> None:
+    table = {"mokvar": {"memory": "boot-services-data", "below": 0x3C000000, "listed": False}}
+    values = {"firmware": {"tables": [table]}, "expect": [{"no_crash": True}]}
+    made = plan(scenario(**values), prepared([kernel()] * 2))
+    assert "below=0x3c000000 listed=no content=" in agent_plan(made)

@@ -73,6 +73,20 @@ static void content_of(struct statement *statement, struct table_plan *table)
 		refuse_as(statement->line, "content is larger than the pages behind offset=: ", from, EFI_BAD_BUFFER_SIZE);
 }
 
+static void listed_of(struct statement *statement, struct table_plan *table)
+{
+	struct span listed = take(statement, "listed");
+
+	if (!listed.length)
+		return;
+	if (!span_is(listed, "no"))
+		refuse(statement->line, "listed= can only be no: ", listed);
+#ifndef __x86_64__
+	refuse_as(statement->line, "only 64-bit firmware is hooked", (struct span){ 0 }, EFI_UNSUPPORTED);
+#endif
+	table->unlisted = 1;
+}
+
 static void table_statement(struct statement *statement, struct plan *plan)
 {
 	struct table_plan *table = &plan->tables[plan->table_count];
@@ -89,6 +103,7 @@ static void table_statement(struct statement *statement, struct plan *plan)
 	table->offset = need_number(statement, "offset");
 	table->canary = need_number(statement, "canary");
 	place_of(statement, table);
+	listed_of(statement, table);
 	content_of(statement, table);
 	plan->table_count++;
 }

@@ -19,6 +19,7 @@ struct table_plan {
 	UINT64 pages;
 	UINT64 offset; /* of the table in the pages, bytes */
 	UINT64 canary;
+	BOOLEAN unlisted; /* its pages are in no descriptor of the map that the kernel gets */
 	BOOLEAN exact; /* at `address`, or else at the highest free place that ends at or below it */
 	UINT64 address;
 	struct fw_cfg_file content; /* size 0: a copy of firmware's own Memory Attributes Table */

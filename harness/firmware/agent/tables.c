@@ -4,6 +4,7 @@
 #include "acpi.h"
 #include "agent.h"
 #include "frame.h"
+#include "hook.h"
 #include "memattr.h"
 #include "memory.h"
 
@@ -92,6 +93,8 @@ void table_install(const struct table_plan *table)
 		status = boot_services->InstallConfigurationTable(&table->guid, content);
 	if (EFI_FAILED(status))
 		fail_table(table, "InstallConfigurationTable refused", status);
+	if (table->unlisted)
+		hook_claim(pages, pages + table->pages * EFI_PAGE_SIZE, TYPE_HOLE);
 
 	text_clear(&name);
 	text_span(&name, table->name);

@@ -110,13 +110,13 @@ def _misplaced(observations: Observations, plan: TablePlan, baseline: Baseline) 
     if spoiled:
         yield f"its canaries were damaged before the hand-off, at {spoiled[0]}"
     types = sorted({region.type for region in efimap.at(observations.efi_map, baseline.pages)})
-    if types != [plan.memory.number]:
+    if types != ([plan.memory.number] if plan.listed else []):
         names = " and ".join(
             dict.fromkeys(region.type_name for region in efimap.at(observations.efi_map, baseline.pages))
         )
         yield (
             f"the EFI memory map gives its pages {baseline.pages} as {names or 'nothing'}, "
-            f"planned was {efimap.TYPE_NAMES[plan.memory.number]}"
+            f"planned was {efimap.TYPE_NAMES[plan.memory.number] if plan.listed else 'nothing'}"
         )
 
 
