@@ -138,6 +138,22 @@ PLATFORM: tuple[Format, ...] = (
         "Xen: dom0 {what}",
         _P,
     ),
+    # xen/arch/x86/traps.c: the first word on an exception that a PV kernel has no handler for yet
+    row(
+        Kind.XEN,
+        "(XEN)",
+        r"\(XEN\) (?:\[[^\]]*\] )?d\d+v\d+ Unhandled: vec \d+, (?P<what>#\w+)\[",
+        "Xen: unhandled {what} in a domain",
+        _P,
+    ),
+    # arch/x86/xen/setup.c, xen_memory_setup(), through xen_raw_console_write(); BUG() follows, without a console
+    row(
+        Kind.XEN,
+        "Xen hypervisor allocated",
+        r"Xen hypervisor allocated (?P<what>\w+) memory conflicts with E820 map",
+        "Xen dom0: {what} memory conflicts with E820 map",
+        _P,
+    ),
     row(
         Kind.XEN,
         "(XEN)",
