@@ -23,6 +23,9 @@ _CMDLINE = re.compile(_PREFIX + r"Command line: (?P<cmdline>.*)")
 # drivers/firmware/efi/efi.c, match_config_table(); "unusable" since c0fecaa44dc3 (v6.3)
 _TABLES_LINE = re.compile(r"efi: (?=\(?[A-Za-z][A-Za-z0-9 .]*=0x[0-9a-f])")
 _TABLE = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9]*(?: \d\.\d)?)=(?P<address>0x[0-9a-f]+)(?P<unusable> unusable\))?")
+_CONTINUED = re.compile(r"(?:\(?[A-Za-z][A-Za-z0-9]*(?: \d\.\d)?=0x[0-9a-f]+(?: unusable\))?\s*)+")
+# drivers/xen/efi.c, efi_mem_desc_lookup()
+_LOOKUP_FAILED = re.compile(r"Failed to lookup header 0x[0-9a-f]+ in Xen memory map: error -\d+")
 
 # efi_config_table_is_usable() of drivers/xen/efi.c: the types that Xen keeps whatever its options are.
 KEPT_TYPES = frozenset({0, 5, 6, 9, 10})
@@ -82,11 +85,20 @@ def command_line(lines: Iterable[Line]) -> str | None:
 
 
 def listed(lines: Iterable[Line]) -> tuple[Listed, ...]:
-    """The configuration tables that a kernel names, of its first such line."""
+    """The configuration tables that a kernel names, of its first such line and what continues it.
+
+    A complaint about one table breaks the line; the names go on in lines of their own.
+    """
+    found: list[Listed] = []
     for line in dom0(lines):
-        if _TABLES_LINE.match(line.text):
-            return tuple(
-                Listed(match["name"], int(match["address"], 16), match["unusable"] is None, line)
-                for match in _TABLE.finditer(line.text)
-            )
-    return ()
+        if not found and not _TABLES_LINE.match(line.text):
+            continue
+        if found and not _CONTINUED.fullmatch(line.text.strip()):
+            if _LOOKUP_FAILED.match(line.text):
+                continue
+            break
+        found += [
+            Listed(match["name"], int(match["address"], 16), match["unusable"] is None, line)
+            for match in _TABLE.finditer(line.text)
+        ]
+    return tuple(found)

@@ -248,9 +248,11 @@ def _accuses(check: Check, checks: Sequence[Check]) -> bool:
     if check.cause is Cause.MISSING_REPORT:
         # What a run that ended early did not report is explained by its end.
         return not any(other.name == "run" for other in checks if other is not check)
-    if check.cause not in _DAMAGE:
+    if check.cause not in (*_DAMAGE, *xenrules.DAMAGE):
         return True
     for other in checks:
+        if other.name == "hypervisor" and other.status is Status.ERROR:
+            return False
         if other.name == "setup" and other.status is not Status.PASS:
             return False
         if other.name == "identity" and other.cause in _STRANGER and (other.epoch or 0) <= (check.epoch or 0):

@@ -54,3 +54,15 @@ def test_what_dom0_says_of_tables() -> None:
         "RTPROP": (0x3BFFE100, False),
     }
     assert xen.listed(klog.lines(b"(XEN) efi: ESRT=0x1\n[    0.000000] efi: EFI v2.7 by EDK II\n")) == ()
+
+
+def test_a_complaint_in_the_middle_of_the_names() -> None:
+    log = (
+        b"[    0.000000] efi: ACPI=0x3f77d000 (MEMATTR=0x3e5f0018 unusable) \r\n"
+        b"[    0.000000] Failed to lookup header 0x3bfff000 in Xen memory map: error -3\r\n"
+        b"[    0.000000] MOKvar=0x3bfff100 (RTPROP=0x3bffe100 unusable) \r\n"
+        b"[    0.000000] secureboot: Secure boot disabled\r\n"
+        b"[    0.000000] ESRT=0x1 \r\n"
+    )
+    found = [(item.name, item.usable, item.line.number) for item in xen.listed(klog.lines(log))]
+    assert found == [("ACPI", True, 1), ("MEMATTR", False, 1), ("MOKvar", True, 3), ("RTPROP", False, 3)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HostError, InputError
-from harness.guest.modules import WANTED, collect
+from harness.guest.modules import DOM0_WANTED, WANTED, collect
 
 from . import fake_elf
 
@@ -100,3 +100,10 @@ def test_without_zstd_the_package_is_named(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(HostError) as caught:
         collect(tmp_path, ["a"])
     assert "package zstd" in caught.value.hint
+
+
+def test_a_dom0_can_talk_to_xen(tmp_path: Path) -> None:
+    place(tmp_path, "xen-privcmd")
+    found = collect(tmp_path, DOM0_WANTED)
+    assert [module.name for module in found.load] == ["xen_privcmd"]
+    assert not set(DOM0_WANTED) & set(WANTED)

@@ -36,7 +36,7 @@ IDS = {
     "runtime/fault-uncovered", "runtime/get-time", "runtime/wedged",
     "tables/bgrt-kexec-file", "tables/bgrt-kexec-load", "tables/tpm-log-kexec-file", "tables/tpm-log-kexec-load",
     "xen/bgrt", "xen/bgrt-kept", "xen/clobbered", "xen/dom0-boot", "xen/esrt", "xen/esrt-runtime", "xen/kexec",
-    "xen/kexec-file", "xen/mapbs", "xen/private-table", "xen/rtprop",
+    "xen/kexec-file", "xen/mapbs", "xen/no-descriptor", "xen/private-table", "xen/rtprop",
     *(f"tables/{name}-kexec-{call}" for name in TABLES for call in Syscall),
 }  # fmt: skip
 NOT_ABOUT_LOST_TABLES = ("pagetable/", "kdump/", "runtime/", "mixed-mode/", "xen/", "seams/", "placement/")
@@ -212,7 +212,7 @@ def test_known_issues_are_for_scenarios_that_exist(variants: tuple[Variant, ...]
         ("xen/esrt-runtime", Cause.TABLE_REFUSED, 1),
         ("xen/esrt", Cause.XEN_TABLE_LOST, 1),
         ("xen/esrt", Cause.TABLE_REFUSED, 1),
-        ("xen/mapbs", Cause.DOM0_CRASHED, 1),
+        ("xen/no-descriptor", Cause.XEN_TABLE_UNPROTECTED, 1),
         ("xen/mapbs", Cause.XEN_PANIC, 1),
         ("xen/bgrt-kept", Cause.XEN_RESERVE, 1),
         ("xen/bgrt-kept", Cause.TABLE_REFUSED, 1),

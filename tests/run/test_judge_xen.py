@@ -15,6 +15,7 @@ CopyOf = Callable[[str], Copy]
 FAIL, ERROR = Status.FAIL, Status.ERROR
 REFUSED, LOST, MOVED = "xen-rtprop-6.12", "xen-esrt-4.17", "xen-esrt-4.20"
 DIED, BGRT, KEPT_BGRT, MAPBS = "xen-rtprop-6.1", "xen-bgrt", "xen-bgrt-kept", "xen-mapbs"
+UNLISTED, KEXEC = "xen-no-descriptor", "xen-kexec"
 UNUSABLE = "(RTPROP=0x3bfff100 unusable)"
 ESRT_GUID = bytes.fromhex("63a222b1 6136 684f 9929 78f8b0d62180")
 
@@ -48,6 +49,13 @@ def pointing_to(address: int) -> Callable[[bytearray], None]:
         data[at : at + 8] = address.to_bytes(8, "little")
 
     return change
+
+
+def repointed(copy: Copy, address: int) -> Copy:
+    """As if Xen had left, or made, the ESRT's entry so."""
+    for border in ("xen", "dom0", "up"):
+        rewrite(copy, f"samples/1-{border}-config-tables.bin", pointing_to(address))
+    return copy
 
 
 def console(copy: Copy, old: bytes, new: bytes) -> Copy:
@@ -103,12 +111,12 @@ def test_one_byte_of_the_copy(copy_of: CopyOf, offset: int) -> None:
 
 
 def test_a_table_that_was_not_moved(copy_of: CopyOf) -> None:
-    copy = rewrite(copy_of(MOVED), "samples/1-up-config-tables.bin", pointing_to(0x3BFFF100))
+    copy = repointed(copy_of(MOVED), 0x3BFFF100)
     verdict_is(copy.judge(), FAIL, Cause.XEN_TABLE_UNPROTECTED, "0x3bfff100 from EfiBootServicesData")
 
 
 def test_a_table_that_was_moved_to_memory_that_is_not_kept(copy_of: CopyOf) -> None:
-    copy = rewrite(copy_of(MOVED), "samples/1-up-config-tables.bin", pointing_to(0x02000000))
+    copy = repointed(copy_of(MOVED), 0x02000000)
     address = b"ESRT=0x3f773018 "
     console(copy, address, b"(SRT=0x3f77301) ")  # dom0 does not name it
     verdict_is(copy.judge(), FAIL, Cause.XEN_TABLE_LOST, "moved it to 0x2000000, in EfiConventionalMemory")
@@ -237,6 +245,34 @@ def test_what_a_verdict_needs(copy_of: CopyOf, name: str) -> None:
 
 
 def test_xen_panics(copy_of: CopyOf) -> None:
-    copy = console(copy_of(MAPBS), b"(XEN) Hardware Dom0 halted: halting", b"(XEN) Panic on CPU 0:             \n")
+    old = b"(XEN) Hardware Dom0 halted: halting"
+    copy = console(copy_of(MAPBS), old, b"(XEN) Panic on CPU 0:\n(XEN) It is.".ljust(len(old)))
     copy.edit_json("end.json", detail="Xen: Panic on CPU 0:")
-    verdict_is(copy.judge(), FAIL, Cause.XEN_PANIC, "Xen: panic")
+    verdict_is(copy.judge(), FAIL, Cause.XEN_PANIC, "panic of Xen: ")
+
+
+# A table in no descriptor; a kexec by Xen
+
+
+def test_a_table_that_is_in_no_descriptor(copy_of: CopyOf) -> None:
+    verdict = copy_of(UNLISTED).judge()
+    verdict_is(verdict, FAIL, Cause.XEN_TABLE_UNPROTECTED, "0x3bfff100 from memory that is in no EFI descriptor")
+    assert check_of(verdict, "setup").status is Status.PASS
+
+
+def test_a_table_that_should_be_in_no_descriptor_and_is(copy_of: CopyOf) -> None:
+    copy = copy_of(UNLISTED)
+    plan = copy.json("plan.json")
+    plan["tables"][0]["listed"] = True
+    verdict = copy.edit_json("plan.json", tables=plan["tables"]).judge()
+    verdict_is(verdict, ERROR, Cause.SETUP_NOT_PROVED, "as nothing, planned was BootServicesData")
+
+
+def test_a_kexec_that_xen_does(copy_of: CopyOf) -> None:
+    verdict = copy_of(KEXEC).judge()
+    assert verdict.status is Status.PASS, said(verdict)
+
+
+def test_a_kexec_of_which_xen_says_nothing(copy_of: CopyOf) -> None:
+    copy = console(copy_of(KEXEC), b"(XEN) Executing kexec image", b"(XEN) Executing some ima.. ")
+    verdict_is(copy.judge(), ERROR, Cause.STALLED_CONSOLE, "'Executing kexec image on cpu' is missing")

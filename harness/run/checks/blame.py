@@ -83,7 +83,9 @@ def _below_pref_address(observations: Observations, end: RunEnd) -> str:
 def panic(observations: Observations, end: RunEnd) -> Fault:
     """A panic, by its own words or by the pvpanic device only; or Xen says that it, or dom0, is at its end."""
     if end.detail.startswith("Xen: Panic"):
-        return Fault(Status.FAIL, Cause.XEN_PANIC, "Read the lines of console.log around the panic of Xen.")
+        said = _behind(observations, end)
+        what = f"panic of Xen: {said}" if said else ""
+        return Fault(Status.FAIL, Cause.XEN_PANIC, "Read the lines of console.log around the panic of Xen.", what)
     if end.detail.startswith("Xen: "):
         hint = "Read what dom0 printed before it died; Xen prints its registers where it caused the end itself."
         return Fault(Status.FAIL, Cause.DOM0_CRASHED, hint)
@@ -92,6 +94,13 @@ def panic(observations: Observations, end: RunEnd) -> Fault:
     what = f"panic without output: {end.detail}, and the console shows no panic"
     hint = "Is the console silenced (quiet, loglevel)? autopsy.json may have the kernel's log from memory."
     return Fault(Status.FAIL, Cause.SILENT_PANIC, hint, what)
+
+
+def _behind(observations: Observations, end: RunEnd) -> str:
+    """What Xen says in the line behind `Panic on CPU`."""
+    lines = observations.epoch_lines(end.epoch)
+    place = next((number for number, line in enumerate(lines) if "(XEN) Panic on CPU" in line.text), len(lines))
+    return next((line.text.removeprefix("(XEN) ") for line in lines[place + 1 : place + 2]), "")
 
 
 def guest_error(observations: Observations, end: RunEnd) -> Fault:

@@ -14,6 +14,8 @@ _RUN_INIT = "Run /init as init process"
 """init/main.c, run_init_process(): the last line of a boot that every kernel prints, at level info."""
 _LEAVING = "Starting new kernel"
 """kernel/kexec_core.c, kernel_kexec(): the last line of a kernel that jumps, at level notice."""
+_LEAVING_XEN = "Executing kexec image on cpu"
+"""xen/common/kexec.c, kexec_exec(): a kexec from dom0 is Xen's, and dom0's kernel says nothing."""
 _MAX_GAP_LINES = 40
 """Messages at level debug are in the log and not on the console; the longest run of them seen is 8 (tiny kernels)."""
 _MIN_LOGLEVEL = 7
@@ -72,8 +74,9 @@ def _stalled(observations: Observations, epoch: EpochPlan) -> Check | None:
     # threads, and on a busy host the line may be seen before the frame.
     farewell = (*lines, *observations.epoch_lines(epoch.number + 1))
     jumped = after is not None and observations.record.frame("leaving", epoch.number) is not None
-    if jumped and not any(_LEAVING in line.text for line in farewell):
-        return _missing(epoch, f"{_LEAVING!r} is missing", farewell)
+    leaving = _LEAVING_XEN if observations.plan.hypervisor is not None and epoch.number == 1 else _LEAVING
+    if jumped and not any(leaving in line.text for line in farewell):
+        return _missing(epoch, f"{leaving!r} is missing", farewell)
     return None
 
 

@@ -20,6 +20,8 @@ _ELFCOREHDR = re.compile(r"^elfcorehdr=0x[0-9a-f]+ |(?: acpi_rsdp=0x[0-9a-f]+)? 
 """What a capture kernel has besides on its command line: the kernel puts it in front (setup_cmdline() in
 arch/x86/kernel/kexec-bzimage64.c), kexec-tools at the end (kexec/arch/i386/crashdump-x86.c), behind
 acpi_rsdp= where the kernel runs without EFI runtime services. The check of the crash region asks for it."""
+_JUMP_BACK = re.compile(r" kexec_jump_back_entry=0x[0-9a-f]+$")
+"""kexec-tools, kexec/arch/i386/x86-linux-setup.c."""
 _FIELDS = ("boot_id", "release", "loader", "epoch")
 
 _STATUS = {
@@ -124,9 +126,13 @@ def _wrong_cmdline(observations: Observations, epoch: EpochPlan) -> Iterator[tup
 
 
 def _plain(observations: Observations, said: str) -> str:
-    """Without what a boot loader put there: elfcorehdr=, and the file name that Xen since 4.20 gives to dom0."""
+    """Without what a boot loader put there: elfcorehdr=, the file name that Xen since 4.20 gives to dom0, and what
+    kexec-tools adds for a kernel that Xen starts.
+    """
     text = _ELFCOREHDR.sub("", said.strip())
-    return text if observations.plan.hypervisor is None else text.removeprefix(f"{KERNEL_FILE} ")
+    if observations.plan.hypervisor is None:
+        return text
+    return _JUMP_BACK.sub("", text.removeprefix(f"{KERNEL_FILE} "))
 
 
 def _failed(epoch: EpochPlan, cause: Cause, text: str, evidence: tuple[Evidence, ...]) -> Check:

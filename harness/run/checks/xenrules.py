@@ -15,6 +15,8 @@ from harness.run.observations import Observations
 
 Rule = tuple[str, Callable[[Observations], Check | None]]
 
+DAMAGE = (Cause.XEN_TABLE_UNPROTECTED, Cause.XEN_TABLE_LOST)
+"""Accuse Xen or dom0 only where the tables were set up as planned, on the Xen that was planned."""
 CONSEQUENCES = {
     Cause.XEN_TABLE_UNPROTECTED: frozenset(
         {Cause.XEN_TABLE_UNPROTECTED, Cause.DOM0_CRASHED, Cause.PANIC, Cause.OOPS, Cause.HANG}
