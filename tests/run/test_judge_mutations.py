@@ -598,6 +598,26 @@ def test_panic_is_named_by_its_report(copy_of: CopyOf) -> None:
     verdict_is(copy.judge(), FAIL, Cause.PANIC, 2, "in efi_esrt_init, then kernel panic", f"console.log:{number}")
 
 
+TIMER = "Kernel panic - not syncing: IO-APIC + timer doesn't work!  Boot with apic=debug"
+
+
+def test_a_timer_that_comes_too_late_is_the_hosts(copy_of: CopyOf) -> None:
+    """But beside another crash it is the kernel's."""
+    copy = copy_of(PASSED)
+    number = copy.print(2, TIMER)
+    copy.end_at(2, "kernel", "panic", TIMER)
+    verdict_is(copy.judge(), ERROR, Cause.HOST, 2, "timer doesn't work", f"console.log:{number}")
+    copy.print(2, OOPS)
+    assert copy.judge().status is FAIL
+
+
+def test_a_timer_that_comes_too_late_under_kvm_is_the_kernels(copy_of: CopyOf) -> None:
+    copy = copy_of(PASSED)
+    copy.print(2, TIMER)
+    copy.end_at(2, "kernel", "panic", TIMER).edit_json("plan.json", accel="kvm")
+    verdict_is(copy.judge(), FAIL, Cause.PANIC, 2, "timer doesn't work")
+
+
 def test_kexec_refused(copy_of: CopyOf) -> None:
     copy = copy_of(PASSED)
     loaded = copy.only(kind="loaded", epoch=1)

@@ -11,6 +11,7 @@ from harness.evidence.segments import Role
 from harness.model.autopsy import Autopsy, Owner
 from harness.model.record import Phase, RunEnd
 from harness.model.verdict import Cause, Status
+from harness.run.checks.starved import HINT, starved
 from harness.run.observations import Observations
 from harness.run.record import UnreadableRecordError
 
@@ -89,7 +90,10 @@ def panic(observations: Observations, end: RunEnd) -> Fault:
     if end.detail.startswith("Xen: "):
         hint = "Read what dom0 printed before it died; Xen prints its registers where it caused the end itself."
         return Fault(Status.FAIL, Cause.DOM0_CRASHED, hint)
-    if any("Kernel panic - not syncing" in line.text for line in observations.epoch_lines(end.epoch)):
+    panics = [line.text for line in observations.epoch_lines(end.epoch) if "Kernel panic - not syncing" in line.text]
+    if panics and starved(observations, panics[0]):
+        return Fault(Status.ERROR, Cause.HOST, HINT)
+    if panics:
         return Fault(Status.FAIL, Cause.PANIC, "Read the console from the quoted line on.")
     what = f"panic without output: {end.detail}, and the console shows no panic"
     hint = "Is the console silenced (quiet, loglevel)? autopsy.json may have the kernel's log from memory."

@@ -12,6 +12,7 @@ from harness.model.kdump import TRIGGERS
 from harness.model.record import Phase
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.run.checks.ramdisk import NO_ROOT
+from harness.run.checks.starved import HINT, starved_report
 from harness.run.observations import Observations
 
 _NAME = "no_crash"
@@ -74,6 +75,16 @@ def _crashed(observations: Observations, fatal: Sequence[Crash]) -> Check:
     epoch = observations.epoch_of(lines[fatal[0].line_number])
     # One report is a BUG, then an Oops, then perhaps a panic; what a later epoch prints is another report.
     report = [item for item in fatal if observations.epoch_of(lines[item.line_number]) == epoch]
+    if starved_report(observations, fatal):
+        return Check(
+            name=_NAME,
+            status=Status.ERROR,
+            cause=Cause.HOST,
+            summary=f"{title(report)} (epoch {epoch}), as on a host that is too busy",
+            epoch=epoch,
+            evidence=tuple(quoted(fatal)),
+            hint=HINT,
+        )
     return Check(
         name=_NAME,
         status=Status.FAIL,
