@@ -129,6 +129,60 @@ def test_a_copy_that_is_no_memattr_was_not_set_up(copy_of: CopyOf, offset: int, 
     verdict_is(verdict, Status.ERROR, Cause.SETUP_NOT_PROVED, words)
 
 
+# A private table, in ACPI reclaim memory
+
+PRIVATE = "tables-private-6.12"
+
+
+def test_a_private_table_that_is_kept(copy_of: CopyOf) -> None:
+    verdict_is(copy_of(PRIVATE).judge(), Status.PASS, None)
+
+
+@pytest.mark.parametrize(
+    ("offset", "cause"),
+    [
+        (0, Cause.CANARY_DAMAGED),
+        (0x100, Cause.PRIVATE_CORRUPT),
+        (0x1FF, Cause.PRIVATE_CORRUPT),
+        (0x200, Cause.CANARY_DAMAGED),
+    ],
+)
+@pytest.mark.parametrize("sample", ["1-up", "1-loaded", "2-up"])
+def test_a_flipped_byte_of_a_private_table(copy_of: CopyOf, sample: str, offset: int, cause: Cause) -> None:
+    verdict = copy_of(PRIVATE).flip(f"samples/{sample}-private.bin", offset).judge()
+    verdict_is(verdict, Status.FAIL, cause)
+
+
+def test_a_private_table_under_another_guid(copy_of: CopyOf) -> None:
+    copy = copy_of(PRIVATE)
+    tables = copy.json("plan.json")["tables"]
+    copy.edit_json("plan.json", tables=[{**tables[0], "guid": "11111111-2222-3333-4444-555555555555"}])
+    verdict_is(copy.judge(), Status.ERROR, Cause.SETUP_NOT_PROVED, "does not list its GUID 11111111-2222")
+
+
+# Unaccepted memory
+
+UNACCEPTED = "tables-unaccepted-7.2"
+
+
+def test_a_decompressor_that_halts_on_a_lost_table(copy_of: CopyOf) -> None:
+    verdict = copy_of(UNACCEPTED).judge()
+    words = "the kernel of epoch 2 says: Unknown version of unaccepted memory table"
+    verdict_is(verdict, Status.FAIL, Cause.UNACCEPTED_CORRUPT, words, "-- System halted")
+
+
+def test_it_is_the_table_that_makes_the_difference(copy_of: CopyOf) -> None:
+    """Had its bytes been intact, the halt would be the cause."""
+    copy = copy_of(UNACCEPTED).heal("samples/2-end-unaccepted.bin")
+    verdict_is(copy.judge(), Status.FAIL, Cause.STUB_FAILED, "-- System halted")
+
+
+@pytest.mark.parametrize("sample", ["1-up", "1-loaded"])
+def test_a_flipped_byte_of_unaccepted(copy_of: CopyOf, sample: str) -> None:
+    verdict = copy_of(UNACCEPTED).flip(f"samples/{sample}-unaccepted.bin", 0x157).judge()
+    verdict_is(verdict, Status.FAIL, Cause.UNACCEPTED_CORRUPT, "1 of 88 bytes differ")
+
+
 # MOKvar
 
 MOKVAR = "tables-mokvar-7.2"
