@@ -39,7 +39,6 @@ def test_the_kernel_lists_the_table() -> None:
 @pytest.mark.parametrize(
     ("log", "reason"),
     [
-        ("", "no efi: line"),
         (EFI_LINE.format(name="ESRT"), "lists no RTPROP"),
         (EFI_LINE.format(name="RTPROP").replace("0x39fff100", "0xffffffffffffffff"), "RTPROP=0xffffffffffffffff"),
     ],
@@ -47,6 +46,10 @@ def test_the_kernel_lists_the_table() -> None:
 def test_the_kernel_does_not_list_it(log: str, reason: str) -> None:
     (difference,) = listed(shown(b"x", {}, log=log), "RTPROP")
     assert reason in difference
+
+
+def test_a_kernel_that_says_nothing_accuses_nobody() -> None:
+    assert listed(shown(b"x", {}, log=""), "RTPROP") == ()
 
 
 # RTPROP
