@@ -16,6 +16,7 @@ from harness.host import speed
 from harness.host.accel import AUTO, choose_accel
 from harness.host.doctor import diagnose, diagnosis_json, diagnosis_text
 from harness.host.probe import Finding, Host, probe
+from harness.kernel.hypervisors import resolve_hypervisor
 from harness.kernel.registry import Registry, resolve
 from harness.load.matrix import DEFAULT_FIRMWARE
 from harness.load.scenarios import Variant, find_files, load_files
@@ -94,6 +95,8 @@ def _gate(variant: Variant, registry: Registry, cache: Cache) -> str | None:
     refs += [kexec.kernel or variant.scenario.kernel for kexec in variant.scenario.following]
     try:
         kernels = [resolve(ref, registry, cache, offline=True) for ref in refs]
+        if variant.scenario.hypervisor is not None:
+            resolve_hypervisor(variant.scenario.hypervisor.name, registry, cache, offline=True)
     except HarnessError as error:
         return f"{error.message} ({error.hint})" if error.hint else error.message
     found = refusal(variant.scenario, kernels)

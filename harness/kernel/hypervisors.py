@@ -55,9 +55,12 @@ def resolve_hypervisor(
         InputError: there is no such entry, or it is a kernel's.
         HostError: it cannot be fetched here.
     """
+    known = f"known: {', '.join(registry.hypervisors) or 'none'}"
+    if name not in (*registry.names, *registry.hypervisors):
+        raise InputError(f"there is no hypervisor {name!r}", hint=known)
     entry = registry.entry(name)
     if not isinstance(entry, HypervisorEntry):
-        raise InputError(f"{name} is a kernel, not a hypervisor", hint=f"known: {', '.join(registry.hypervisors)}")
+        raise InputError(f"{name} is a kernel, not a hypervisor", hint=known)
     found = None if refresh else _kept(entry, cache)
     if found is not None:
         return found

@@ -101,12 +101,18 @@ class Workshop:
                 self._benches[firmware_name] = Bench(firmware, choice, factor, agent, tools)
             return self._benches[firmware_name]
 
-    def _hypervisor(self, scenario: Scenario) -> HypervisorImage | None:
-        """Raises: InputError, HostError: as ``resolve_hypervisor``."""
+    def hypervisor(self, scenario: Scenario) -> HypervisorImage | None:
+        """The hypervisor of a scenario, fetched when need be; None when it has none.
+
+        Raises:
+            InputError: there is no such hypervisor.
+            HostError: it cannot be fetched.
+        """
         if scenario.hypervisor is None:
             return None
         name = scenario.hypervisor.name
-        return resolve_hypervisor(name, self.registry, self.cache, offline=self.offline, progress=self.progress)
+        with self._lock:
+            return resolve_hypervisor(name, self.registry, self.cache, offline=self.offline, progress=self.progress)
 
     def prepare(self, scenario: Scenario, kernels: Sequence[KernelImage]) -> Prepared:
         """Everything the planner asks for.
@@ -137,7 +143,7 @@ class Workshop:
                 ),
                 qemu=self.qemu,
                 qemu_version=self.qemu_version,
-                hypervisor=self._hypervisor(scenario),
+                hypervisor=self.hypervisor(scenario),
                 swtpm=swtpm,
                 accel=bench.accel.accel,
                 accel_reason=bench.accel.reason,

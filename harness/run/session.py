@@ -124,6 +124,7 @@ class Session:
         for variant in variants:
             try:
                 kernels = self._workshop.kernels(variant.scenario)
+                self._workshop.hypervisor(variant.scenario)
             except HostError as error:
                 failed.append(error)
                 continue

@@ -85,3 +85,18 @@ def test_it_is_in_the_list(archive: FakeApt, registry: Registry, cache: Cache, m
 
     assert (before.kind, before.fetched, after.fetched) == ("hypervisor", False, True)
     assert (after.suite, after.version) == ("bookworm-security", "4.17.7-1")
+
+
+def test_an_unknown_name(registry: Registry, cache: Cache) -> None:
+    with pytest.raises(InputError, match=r"there is no hypervisor 'xen-9\.9'") as caught:
+        resolve_hypervisor("xen-9.9", registry, cache, offline=True)
+    assert caught.value.hint == "known: xen-4.17"
+
+
+def test_a_kernel_is_no_hypervisor(tmp_path: Path, cache: Cache) -> None:
+    (tmp_path / "kernels").mkdir()
+    (tmp_path / "kernels" / "mine.yaml").write_text(
+        "kind: file\nname: mine\ndescription: a file of mine\nimage: bzImage\n"
+    )
+    with pytest.raises(InputError, match="mine is a kernel, not a hypervisor"):
+        resolve_hypervisor("mine", Registry.load(tmp_path / "kernels"), cache, offline=True)
