@@ -22,6 +22,7 @@ from harness.model.names import TableName
 from harness.model.plan import Plan
 from harness.model.record import Phase
 from harness.model.verdict import Cause, Check, KnownIssue, Status, Verdict
+from harness.run import tables
 from harness.run.checks import placed, runtimerules, seamrules, xenrules
 from harness.run.checks.console import check_console
 from harness.run.checks.crash import check_crash
@@ -43,14 +44,13 @@ from harness.run.checks.xenrun import check_hypervisor
 from harness.run.gate import Refusal
 from harness.run.observations import Observations
 from harness.run.record import Record, UnreadableRecordError
-from harness.run.tables import corrupt
 
 # Whose word counts first when several checks are not PASS: a FAIL is proved by its own evidence whatever else went
 # wrong; ERROR comes before UNSUPPORTED, since with an ERROR nothing is known.
 _SEVERITY = (Status.FAIL, Status.ERROR, Status.UNSUPPORTED, Status.PASS)
 
 # Damage to a table accuses the kernel only where the table was as planned, and the kernel too: see _accuses().
-_DAMAGE = (*map(corrupt, TableName), Cause.CANARY_DAMAGED, Cause.TABLE_REFUSED)
+_DAMAGE = (*map(tables.corrupt, TableName), Cause.CANARY_DAMAGED, Cause.TABLE_REFUSED)
 _CRASH = {Cause.PANIC, Cause.OOPS}
 _STRANGER = (Cause.SETUP_NOT_PROVED, Cause.OLD_KERNEL, Cause.WRONG_KERNEL, Cause.RESET, Cause.BOOT_LOOP)
 
@@ -99,7 +99,7 @@ _TELLING = (
 )
 
 
-_CONSEQUENCES = {**runtimerules.CONSEQUENCES, **xenrules.CONSEQUENCES}
+_CONSEQUENCES = {**runtimerules.CONSEQUENCES, **xenrules.CONSEQUENCES, **tables.CONSEQUENCES}
 
 
 def judge(record: Record, known: KnownIssue | None = None, without: frozenset[str] = frozenset()) -> Verdict:

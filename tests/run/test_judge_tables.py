@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.model.verdict import Cause, Status, Verdict
+from harness.model.verdict import Cause, KnownIssue, Status, Verdict
 
 from .records import Copy, said
 
@@ -127,6 +127,22 @@ def test_a_flipped_byte_of_memattr(copy_of: CopyOf, offset: int, cause: Cause) -
 def test_a_copy_that_is_no_memattr_was_not_set_up(copy_of: CopyOf, offset: int, words: str) -> None:
     verdict = copy_of(MEMATTR).flip("samples/0-handoff-memattr.bin", offset).judge()
     verdict_is(verdict, Status.ERROR, Cause.SETUP_NOT_PROVED, words)
+
+
+# Known issues: what a kernel dies of is one bug
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"), [("tables-initrd-7.2", Cause.STALE_INITRD), ("tables-unaccepted-7.2", Cause.UNACCEPTED_CORRUPT)]
+)
+def test_a_known_loss_and_the_death_that_follows_are_one_bug(copy_of: CopyOf, name: str, cause: Cause) -> None:
+    issue = KnownIssue(
+        scenario="tables/*", kernel="debian-*", cause=cause, epoch=2, reason="because it is so here", reference="docs/"
+    )
+    verdict = copy_of(name).judge(issue)
+    assert (verdict.status, verdict.cause, verdict.known) == (Status.FAIL, cause, issue), verdict.notes
+    other = copy_of("tables-rtprop-6.1").judge(issue)
+    assert other.known is None
 
 
 # A private table, in ACPI reclaim memory
