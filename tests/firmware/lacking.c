@@ -59,6 +59,6 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	}
 	if (how == 'X')
 		boot_services->InstallConfigurationTable(&acpi_tables, 0);
-	image = image_load(fw_cfg_find((struct span){ "opt/harness/agent", 17 }), "the agent", &loaded);
+	image = image_load(fw_cfg_find((struct span){ "opt/harness/agent", 17 }), "the agent", 0, &loaded);
 	return boot_services->StartImage(image, 0, 0);
 }
