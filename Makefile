@@ -6,7 +6,8 @@
 
 VENV ?= .venv
 HARNESS = $(VENV)/bin/harness
-MAIN = 'esrt/*' 'bgrt/*' 'kexec/*' 'kdump/sysrq-*' runtime/fault-set-variable pagetable/wx-free-kexec mixed-mode/boot
+MAIN = 'esrt/kexec-*' esrt/no-table esrt/runtime-data 'bgrt/*' 'kexec/*' 'kdump/sysrq-*' runtime/fault-set-variable \
+       pagetable/wx-free-kexec mixed-mode/boot tables/rtprop-kexec-file placement/hyperv
 ARGS ?= $(MAIN)
 TOX_ARGS ?=
 export VENV := $(abspath $(VENV))
