@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from harness.errors import InputError
@@ -36,9 +38,10 @@ def agent_plan(plan: Plan) -> str:
     Raises:
         InputError: the agent would refuse it; said here, before anything is started.
     """
+    memory = plan.memory or MemoryPlan()
+    _disjoint(plan.tables, memory)
     tables = [_table(table, number) for number, table in enumerate(plan.tables)]
     runtime = [_runtime(plan.runtime, plan.firmware)] if plan.runtime is not None else []
-    memory = plan.memory or MemoryPlan()
     ranges = [_range(item) for item in memory.ranges]
     boot = f"boot kernel={PREFIX}kernel initrd={PREFIX}initrd cmdline={PREFIX}cmdline"
     if plan.hypervisor is not None:
@@ -86,6 +89,22 @@ def _boot_files(plan: Plan) -> tuple[FwCfgFile, ...]:
         FwCfgFile(f"{PREFIX}initrd", path=first.initrd),
         FwCfgFile(f"{PREFIX}cmdline", content=_cmdline(first.cmdline)),
     )
+
+
+def _disjoint(tables: Sequence[TablePlan], memory: MemoryPlan) -> None:
+    """What is asked for at an exact place does not overlap; for ranges alone the scenario has seen to that."""
+    wanted = [
+        (table.at, table.at + table.pages * PAGE_BYTES, f"table {table.name}")
+        for table in tables
+        if table.at is not None
+    ]
+    wanted += [(item.at, item.at + item.size_bytes, f"the {item.type} range") for item in memory.ranges if not item.fit]
+    for (start, end, what), (next_start, next_end, other) in pairwise(sorted(wanted)):
+        if next_start < end:
+            raise InputError(
+                f"{what} at {start:#x}-{end - 1:#x} and {other} at {next_start:#x}-{next_end - 1:#x} overlap",
+                hint="place one of them elsewhere (firmware.tables, firmware.memory.ranges)",
+            )
 
 
 def _table(table: TablePlan, number: int) -> str:

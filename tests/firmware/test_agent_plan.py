@@ -181,6 +181,17 @@ def test_a_table_that_the_agent_would_refuse(change: dict[str, object], message:
         agent_plan(make_plan(ESRT.model_copy(update=change)))
 
 
+def test_two_at_one_place() -> None:
+    at = ESRT.model_copy(update={"at": 0x30000000, "below": None})
+    beside = RangePlan(at=0x2FFFF000, size_bytes=0x1000, type=RangeType.RESERVED)
+    over = beside.model_copy(update={"size_bytes": 0x2000})
+    assert "at=0x30000000" in agent_plan(make_plan(at, memory=MemoryPlan(ranges=(beside,))))
+    with pytest.raises(InputError, match=r"range at 0x2ffff000-0x30000fff and table esrt at 0x30000000-0x30000fff"):
+        agent_plan(make_plan(at, memory=MemoryPlan(ranges=(over,))))
+    with pytest.raises(InputError, match=r"table esrt at .* and table rtprop at .* overlap"):
+        agent_plan(make_plan(at, at.model_copy(update={"name": TableName.RTPROP, "guid": guids.RTPROP})))
+
+
 def test_a_copy_of_firmware_s_own() -> None:
     copied = ESRT.model_copy(
         update={"name": TableName.MEMATTR, "guid": guids.MEMATTR, "content_hex": "", "copied": True}

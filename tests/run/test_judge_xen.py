@@ -276,3 +276,11 @@ def test_a_kexec_that_xen_does(copy_of: CopyOf) -> None:
 def test_a_kexec_of_which_xen_says_nothing(copy_of: CopyOf) -> None:
     copy = console(copy_of(KEXEC), b"(XEN) Executing kexec image", b"(XEN) Executing some ima.. ")
     verdict_is(copy.judge(), ERROR, Cause.STALLED_CONSOLE, "'Executing kexec image on cpu' is missing")
+
+
+def test_xen_on_32_bit_firmware(copy_of: CopyOf) -> None:
+    words = "the EFI agent reports: the kernel has no entry point for this firmware (CONFIG_EFI_MIXED)"
+    verdict = copy_of(REFUSED).end_at(1, "stub", "guest-error", words).judge()
+    run = check_of(verdict, "run")
+    assert (run.status, run.cause) == (Status.UNSUPPORTED, Cause.NO_CAPABILITY)
+    assert run.hint == "xen.efi is for 64-bit firmware: use ovmf-x64."

@@ -113,7 +113,7 @@ def guest_error(observations: Observations, end: RunEnd) -> Fault:
         hint = "The EFI agent could not do what the plan says: look up its EFI status."
         return Fault(Status.ERROR, Cause.AGENT_ERROR, hint)
     if end.phase is Phase.STUB:
-        return _stub(end)
+        return _stub(observations, end)
     if _CAME_BACK in end.detail:
         hint = "The old kernel still runs: it refused or gave up the jump. Its log is on the console."
         return Fault(Status.FAIL, Cause.KEXEC_RETURNED, hint)
@@ -125,8 +125,10 @@ def guest_error(observations: Observations, end: RunEnd) -> Fault:
     return lacking or Fault(Status.ERROR, Cause.GUEST_ERROR, "The guest agent could not do a step; read its output.")
 
 
-def _stub(end: RunEnd) -> Fault:
+def _stub(observations: Observations, end: RunEnd) -> Fault:
     """StartImage came back."""
+    if _NO_ENTRY in end.detail and observations.plan.hypervisor is not None:
+        return Fault(Status.UNSUPPORTED, Cause.NO_CAPABILITY, "xen.efi is for 64-bit firmware: use ovmf-x64.")
     if _NO_ENTRY in end.detail:
         return Fault(Status.UNSUPPORTED, Cause.NO_CAPABILITY, "Use a kernel with CONFIG_EFI_MIXED.")
     hint = "The kernel's EFI stub gave up; its own words are on the console."
