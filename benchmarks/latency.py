@@ -20,11 +20,11 @@ from pathlib import Path
 
 from harness import clock
 from harness.model.record import EventEntry, FrameEntry, PhaseEntry
-from harness.run.assembly import Choices, Places, make_workshop, this_host
-from harness.run.record import Record
-from harness.run.store import read_record
+from harness.record.record import Record
+from harness.record.store import read_record
 from harness.selftest.bench import Bench
 from harness.selftest.cases import CASES, Case
+from harness.session.assembly import Choices, Places, make_workshop, this_host
 
 AIM_S = 0.2
 EVENTS = ("reset", "triple-fault", "silent-panic", "panic", "back-in-firmware", "link", "qemu-killed")

@@ -31,8 +31,8 @@ from pathlib import Path
 from harness.firmware.varstore import make_varstore
 from harness.machine.frame import Decoder, Frame
 from harness.model.plan import Plan
-from harness.run.planner import input_files
-from harness.run.store import read_record
+from harness.plan.planner import input_files
+from harness.record.store import read_record
 
 MARKER = "up"
 AIM = 1.05

@@ -19,12 +19,12 @@ from harness.load.overrides import Overrides
 from harness.load.scenarios import Variant, load_files
 from harness.load.selection import runs_by_default
 from harness.model.verdict import Cause, Status, Verdict
+from harness.record.store import check_writable, stored_text
 from harness.report import text
-from harness.run.assembly import Choices, Places, make_workshop, this_host
-from harness.run.listener import Silent
-from harness.run.session import Options, Session
-from harness.run.stops import stops
-from harness.run.store import check_writable, stored_text
+from harness.session.assembly import Choices, Places, make_workshop, this_host
+from harness.session.session import Options, Session
+from harness.session.stops import stops
+from harness.stage.listener import Silent
 
 _SESSION = pytest.StashKey[Session]()
 _CHOICES = pytest.StashKey[Choices]()

@@ -10,17 +10,17 @@ from pathlib import Path
 from harness.cli import setting
 from harness.cli.exits import Exit
 from harness.cli.run import add_run_options
+from harness.culprit.culprit import Case, case_of_record, check_variant, investigate
 from harness.errors import InputError
 from harness.evidence.culprit import guilty
 from harness.model.culprit import Culprit
+from harness.record.store import check_writable
 from harness.report import culprit as report
 from harness.report import text
 from harness.report.progress import PlainProgress
-from harness.run.assembly import Choices, make_workshop, this_host
-from harness.run.culprit import Case, case_of_record, check_variant, investigate
-from harness.run.session import Options, Session
-from harness.run.stops import stops
-from harness.run.store import check_writable
+from harness.session.assembly import Choices, make_workshop, this_host
+from harness.session.session import Options, Session
+from harness.session.stops import stops
 
 SLOWER = 2.0
 """A watched run under TCG takes half as long again; its budgets are doubled."""

@@ -21,7 +21,7 @@ from harness.kernel.registry import Registry, resolve
 from harness.load.matrix import DEFAULT_FIRMWARE
 from harness.load.scenarios import Variant, find_files, load_files
 from harness.model.scenario import Scenario
-from harness.run.gate import refusal
+from harness.plan.gate import refusal
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -15,11 +15,11 @@ from harness.fuzz.campaign import Result, search
 from harness.fuzz.fake_mem import Bench, write_scenario
 from harness.model.record import Phase
 from harness.model.verdict import Status, Verdict
+from harness.record.store import check_writable
 from harness.report import text
-from harness.run.assembly import Choices, make_workshop, this_host
-from harness.run.session import Options, Session
-from harness.run.stops import stops
-from harness.run.store import check_writable
+from harness.session.assembly import Choices, make_workshop, this_host
+from harness.session.session import Options, Session
+from harness.session.stops import stops
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

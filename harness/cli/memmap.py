@@ -17,9 +17,9 @@ from harness.evidence.efilog import LogEntry
 from harness.evidence.ranges import Range
 from harness.model.base import parse_size
 from harness.model.memory import MAX_RANGES, overlap_mistake
+from harness.record.observations import Observations
+from harness.record.store import read_record
 from harness.report import memmap, memmapsvg
-from harness.run.observations import Observations
-from harness.run.store import read_record
 
 _STDIN = "-"
 _MAX_LOG_BYTES = 64 * 2**20

@@ -11,14 +11,14 @@ from pathlib import Path
 from harness.cli import setting
 from harness.cli.exits import Exit, exit_for
 from harness.errors import ScenarioErrors
+from harness.judge.judge import judge as judge_record
 from harness.load.known_issues import match
 from harness.load.scenarios import find_files, load_files
 from harness.load.schema import schema_text
 from harness.model.record import CommandEntry, EventEntry, FrameEntry, NoteEntry, PhaseEntry, SampleEntry
+from harness.record.record import Record, UnreadableRecordError
+from harness.record.store import read_record, write_verdict
 from harness.report import autopsy, text
-from harness.run.judge import judge as judge_record
-from harness.run.record import Record, UnreadableRecordError
-from harness.run.store import read_record, write_verdict
 
 
 def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -17,13 +17,13 @@ from harness.cli import setting
 from harness.cli.exits import Exit, exit_for
 from harness.errors import InputError, Interrupted
 from harness.model.verdict import Cause, Verdict
+from harness.record.store import check_writable, stored_text
 from harness.report import text
 from harness.report.progress import LiveProgress, PlainProgress
-from harness.run.assembly import Choices, default_jobs, make_workshop, this_host
-from harness.run.attempts import tally
-from harness.run.session import Options, Session
-from harness.run.stops import stops
-from harness.run.store import check_writable, stored_text
+from harness.session.assembly import Choices, default_jobs, make_workshop, this_host
+from harness.session.attempts import tally
+from harness.session.session import Options, Session
+from harness.session.stops import stops
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 from harness.cli import setting
 from harness.cli.exits import Exit
 from harness.errors import InputError
-from harness.run.assembly import Choices, default_jobs, make_workshop, this_host
-from harness.run.store import check_writable
+from harness.record.store import check_writable
 from harness.selftest.bench import Bench, Outcome
 from harness.selftest.cases import CASES, Case
+from harness.session.assembly import Choices, default_jobs, make_workshop, this_host
 
 _KERNEL = "tiny-6.1"
 _COLUMN = 16

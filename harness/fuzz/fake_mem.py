@@ -19,9 +19,9 @@ from harness.fuzz.entries import MIB, Entries
 from harness.load.scenarios import Variant
 from harness.model.scenario import Scenario
 from harness.model.verdict import Status, Verdict
-from harness.run.observations import Observations
-from harness.run.session import Session
-from harness.run.store import read_record
+from harness.record.observations import Observations
+from harness.record.store import read_record
+from harness.session.session import Session
 
 FIRMWARE = "ovmf-x64"
 _MEMORY = "3GiB"  # q35 has 2 GiB of it below 4 GiB and 1 GiB above

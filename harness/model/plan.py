@@ -56,8 +56,8 @@ class TablePlan(Value):
     """One table the EFI agent installs.
 
     The agent allocates ``pages`` pages of ``memory``, fills them with canary words (see
-    ``harness.evidence.canary``), copies ``content`` to page offset ``offset`` and installs it as a configuration table
-    under ``guid``, or through the ACPI table ``acpi``.
+    ``harness.evidence.tables.canary``), copies ``content`` to page offset ``offset`` and installs it as a configuration
+    table under ``guid``, or through the ACPI table ``acpi``.
     """
 
     name: TableName

@@ -46,7 +46,7 @@ class Phase(StrEnum):
     XEN = "xen"
     """From Xen's first line to that of its dom0."""
     EARLY = "kernel early"
-    """From the first line until the drivers begin (harness/run/phases.py names the lines)."""
+    """From the first line until the drivers begin (harness/record/phases.py names the lines)."""
     KERNEL = "kernel"
     USERSPACE = "userspace"
     LOAD = "kexec load"

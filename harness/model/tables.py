@@ -189,4 +189,4 @@ TableRequest = Annotated[
     ),
 ]
 """One table to install before the kernel starts. To add one: a request, a class with one key, its name here, and its
-Kind in harness/run/tables.py."""
+Kind in harness/evidence/tables/kinds.py."""

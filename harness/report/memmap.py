@@ -14,7 +14,7 @@ from harness.evidence.efimap import EfiRegion
 from harness.evidence.iomem import Resource
 from harness.evidence.ranges import Range
 from harness.model.record import FrameEntry
-from harness.run.observations import Observations
+from harness.record.observations import Observations
 
 _RAMDISK = re.compile(r"RAMDISK: \[mem (?P<start>0x[0-9a-f]+)-(?P<last>0x[0-9a-f]+)\]")
 """reserve_initrd(), arch/x86/kernel/setup.c"""

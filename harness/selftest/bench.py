@@ -13,22 +13,22 @@ from typing import Any
 
 from harness import clock
 from harness.errors import HarnessError, Interrupted
+from harness.judge.judge import judge
 from harness.machine.feed import Feed
 from harness.model.plan import Plan
 from harness.model.record import Phase, Point
 from harness.model.scenario import Scenario
 from harness.model.verdict import Verdict
-from harness.run.hostfault import Clocks
-from harness.run.judge import judge
-from harness.run.listener import Silent
-from harness.run.planner import make_plan
-from harness.run.prepare import Workshop
-from harness.run.runner import run_plan
-from harness.run.session import judge_directory
-from harness.run.stage import Helpers, Stage
-from harness.run.store import read_record
+from harness.plan.planner import make_plan
+from harness.record.store import read_record
 from harness.selftest.cases import Case
 from harness.selftest.damage import RAM
+from harness.session.prepare import Workshop
+from harness.session.runner import run_plan
+from harness.session.session import judge_directory
+from harness.stage.hostfault import Clocks
+from harness.stage.listener import Silent
+from harness.stage.stage import Helpers, Stage
 
 NONCE = "5e1f7e57"
 _FIRMWARE = "ovmf-x64"

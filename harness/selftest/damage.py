@@ -16,8 +16,8 @@ from pathlib import Path
 from harness.clock import Deadline
 from harness.errors import HostError
 from harness.machine.gdb import Gdb
-from harness.run.captureplan import DISK
-from harness.run.stage import Stage
+from harness.stage.stage import Stage
+from harness.subjects.kdump.plan import DISK
 
 Damage = Callable[[Stage], None]
 

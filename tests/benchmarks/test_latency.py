@@ -10,7 +10,7 @@ from goldens import TESTDATA
 
 from benchmarks import latency
 from benchmarks.latency import BenchError, decisive_s, moment_s, percentiles
-from harness.run.store import read_record
+from harness.record.store import read_record
 from harness.selftest.cases import CASES
 
 RUNS = TESTDATA / "runs"

@@ -27,7 +27,7 @@ def play(host: FakeHost, *scripts: dict[str, Any], words: tuple[str, ...] = ()) 
     for nonce, item in zip(nonces, scripts, strict=True):
         (place / f"{nonce}.json").write_text(json.dumps(item))
     host.environment["FAKE_QEMU"] = str(place)
-    with patch("harness.run.session.secrets.token_hex", side_effect=nonces):
+    with patch("harness.session.session.secrets.token_hex", side_effect=nonces):
         return host.harness("run", "-j1", "--json", "out.json", *words)
 
 

@@ -1,14 +1,15 @@
-"""harness.evidence.acpi and harness.evidence.bgrt"""
+"""harness.evidence.acpi and harness.evidence.tables.bgrt"""
 
 import hashlib
 import struct
 
 import pytest
 
-from harness.evidence import acpi, bgrt
-from harness.evidence.bgrt import Bgrt, SysfsBgrt
+from harness.evidence import acpi
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
+from harness.evidence.tables import bgrt
+from harness.evidence.tables.bgrt import Bgrt, SysfsBgrt
 
 IMAGE_AT = 0x3D00F000
 BMP = struct.pack("<HI", 0x4D42, 1000) + bytes(range(256)) * 3 + bytes(226)

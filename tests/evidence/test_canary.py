@@ -1,12 +1,12 @@
-"""harness.evidence.canary"""
+"""harness.evidence.tables.canary"""
 
 import struct
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.evidence.canary import canary_bytes, damaged
 from harness.evidence.ranges import Range
+from harness.evidence.tables.canary import canary_bytes, damaged
 
 SEED = 0x0123456789ABCDEF
 PAGE = 0x3BFFF000

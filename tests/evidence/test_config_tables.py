@@ -8,10 +8,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from harness.evidence import klog, mokvar, private, rtprop, unaccepted
+from harness.evidence import klog
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
-from harness.evidence.shown import Shown, listed
+from harness.evidence.tables import mokvar, private, rtprop, unaccepted
+from harness.evidence.tables.shown import Shown, listed
 
 AT = 0x39FFF100
 EFI_LINE = "[    0.000000] efi: ACPI=0x3f77d000 ACPI 2.0=0x3f77d014 {name}=0x39fff100 MEMATTR=0x3e5f4018 \n"

@@ -1,4 +1,4 @@
-"""harness.evidence.esrt; the messages and sysfs formats are those of drivers/firmware/efi/esrt.c (5.10 to 7.3)"""
+"""the ESRT; the messages and sysfs formats are those of drivers/firmware/efi/esrt.c (5.10 to 7.3)"""
 
 import dataclasses
 import struct
@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.evidence import esrt
 from harness.evidence.defect import Defect
-from harness.evidence.esrt import Esrt
+from harness.evidence.tables import esrt
+from harness.evidence.tables.esrt import Esrt
 
 ENTRIES = esrt.make_entries(12, "1a2b3c4d")
 TABLE = esrt.build(ENTRIES)

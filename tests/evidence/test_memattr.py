@@ -1,12 +1,12 @@
-"""harness.evidence.memattr; wordings and limits of drivers/firmware/efi/memattr.c (7.x)"""
+"""harness.evidence.tables.memattr; wordings and limits of drivers/firmware/efi/memattr.c (7.x)"""
 
 import struct
 
 import pytest
 
-from harness.evidence import memattr
 from harness.evidence.defect import Defect
-from harness.evidence.memattr import Memattr
+from harness.evidence.tables import memattr
+from harness.evidence.tables.memattr import Memattr
 
 
 def header(version: int = 1, count: int = 10, size: int = 48, flags: int = 0) -> bytes:

@@ -6,10 +6,11 @@ import struct
 
 import pytest
 
-from harness.evidence import klog, tpmlog
+from harness.evidence import klog
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
-from harness.evidence.shown import Shown
+from harness.evidence.tables import tpmlog
+from harness.evidence.tables.shown import Shown
 
 SHA1, SHA256 = 4, 11
 AT = 0x3F771018

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from agent_vm import QEMU, Again, AgentVm
 
-from harness.evidence import acpi, bgrt
+from harness.evidence import acpi
 from harness.evidence.acpi import AcpiTable
-from harness.evidence.canary import canary_bytes
 from harness.evidence.ranges import Range
+from harness.evidence.tables import bgrt
+from harness.evidence.tables.canary import canary_bytes
 from harness.firmware.build import AgentBinary
 from harness.model.runtime import FirmwareArch
 

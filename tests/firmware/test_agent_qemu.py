@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from agent_vm import QEMU, AgentVm
 
-from harness.evidence.canary import canary_bytes
+from harness.evidence.tables.canary import canary_bytes
 from harness.firmware.build import AgentBinary
 
 pytestmark = [pytest.mark.qemu, pytest.mark.skipif(QEMU is None, reason="no qemu-system-x86_64 on PATH")]

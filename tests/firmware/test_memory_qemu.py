@@ -9,11 +9,11 @@ import pytest
 from agent_vm import QEMU, AgentVm
 
 from harness.evidence import efimap
-from harness.evidence.canary import canary_bytes
 from harness.evidence.defect import Defect
 from harness.evidence.efimap import EfiRegion
 from harness.evidence.ranges import Range
-from harness.run.observations import MadeRange
+from harness.evidence.tables.canary import canary_bytes
+from harness.record.observations import MadeRange
 
 pytestmark = [pytest.mark.qemu, pytest.mark.skipif(QEMU is None, reason="no qemu-system-x86_64 on PATH")]
 

@@ -21,7 +21,7 @@ from harness.load.scenarios import Variant
 from harness.model.expectations import SoftReservedExact
 from harness.model.record import Phase
 from harness.model.verdict import Status, Verdict
-from harness.run.session import Session
+from harness.session.session import Session
 
 RECORD = Path(__file__).parents[1] / "testdata" / "runs" / "fake-mem-small"
 SOFT = (entry("256M@4608M:0x40000"),)

@@ -17,8 +17,8 @@ from harness.errors import QemuError
 from harness.machine.feed import Failure, Feed, Happening
 from harness.machine.machine import Machine
 from harness.model.record import EndKind, Phase
-from harness.run.failures import failure
-from harness.run.phases import State
+from harness.record.phases import State
+from harness.stage.failures import failure
 
 from .conftest import NONCE, lost, of_kind
 

@@ -14,13 +14,13 @@ from harness.load.scenarios import load_files
 from harness.model.plan import Plan
 from harness.model.record import Phase, RunEnd
 from harness.model.verdict import Check, Verdict
+from harness.plan.planner import make_plan
 from harness.report import text
-from harness.run.assembly import Choices, Places, make_workshop, this_host
-from harness.run.listener import Silent
-from harness.run.planner import make_plan
-from harness.run.prepare import Workshop
-from harness.run.runner import run_plan
-from harness.run.session import judge_directory
+from harness.session.assembly import Choices, Places, make_workshop, this_host
+from harness.session.prepare import Workshop
+from harness.session.runner import run_plan
+from harness.session.session import judge_directory
+from harness.stage.listener import Silent
 
 KERNEL = "debian-6.1-cloud"
 NONCE = "5eed5eed"

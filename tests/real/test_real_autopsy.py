@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
+from harness.culprit.culprit import Case, investigate
 from harness.evidence.autopsy import headline
 from harness.evidence.culprit import guilty, sentence
 from harness.load.scenarios import Variant
@@ -13,12 +14,11 @@ from harness.model.autopsy import Autopsy, Owner
 from harness.model.plan import Plan
 from harness.model.record import EndKind, Point
 from harness.model.verdict import Cause
-from harness.run.culprit import Case, investigate
-from harness.run.listener import Silent
-from harness.run.runner import run_plan
-from harness.run.session import Options, judge_directory
-from harness.run.stage import Helpers, Stage
-from harness.run.store import read_record
+from harness.record.store import read_record
+from harness.session.runner import run_plan
+from harness.session.session import Options, judge_directory
+from harness.stage.listener import Silent
+from harness.stage.stage import Helpers, Stage
 
 from .conftest import Range
 

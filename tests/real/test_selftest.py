@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.run.prepare import Workshop
 from harness.selftest.bench import Bench
 from harness.selftest.cases import CASES, Case
+from harness.session.prepare import Workshop
 
 from .conftest import KERNEL
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from goldens import TESTDATA, compare
 
+from harness.judge.judge import failed_before_start, judge, refused
 from harness.model.kernel import Capability
 from harness.model.record import Phase
 from harness.model.verdict import Cause, KnownIssue, Status, Verdict
+from harness.plan.gate import Refusal
+from harness.record.store import read_record
 from harness.report import text
-from harness.run.gate import Refusal
-from harness.run.judge import failed_before_start, judge, refused
-from harness.run.store import read_record
 
 RUNS = TESTDATA / "runs"
 REPORTS = TESTDATA / "reports"

@@ -16,7 +16,7 @@ from goldens import TESTDATA
 
 from harness.evidence import groundtruth
 from harness.evidence.vmcore import Dump, open_dump
-from harness.run.store import file_hashes
+from harness.record.store import file_hashes
 
 from .records import Copy
 

@@ -26,9 +26,9 @@ from harness.model.record import (
     SampleEntry,
 )
 from harness.model.runtime import Service
-from harness.run.observations import Observations
-from harness.run.record import Record
-from harness.run.runtimeplan import RuntimeDriver
+from harness.record.observations import Observations
+from harness.record.record import Record
+from harness.subjects.runtime.plan import RuntimeDriver
 from tests.evidence.recorded_tables import recorded
 
 from .synthetic import NONCE, kernel, plan, prepared, scenario

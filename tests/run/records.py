@@ -12,9 +12,9 @@ from typing import Any
 
 from goldens import TESTDATA
 
+from harness.judge.judge import judge
 from harness.model.verdict import KnownIssue, Verdict
-from harness.run.judge import judge
-from harness.run.store import file_hashes, read_record
+from harness.record.store import file_hashes, read_record
 
 RUNS = TESTDATA / "runs"
 NAMES = sorted(path.name for path in RUNS.iterdir())

@@ -10,7 +10,7 @@ from typing import Any
 from harness.model.kernel import Capability, Decision, HypervisorImage, KernelImage
 from harness.model.plan import Accel, FirmwareFiles, Plan
 from harness.model.scenario import Scenario
-from harness.run.planner import InitrdFile, Prepared, make_plan
+from harness.plan.planner import InitrdFile, Prepared, make_plan
 
 NONCE = "0badcafe"
 CAPABILITIES = (

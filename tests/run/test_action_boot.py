@@ -11,8 +11,8 @@ from goldens import TESTDATA
 
 from harness.model.plan import EpochPlan
 from harness.model.record import ControlEntry, Point
-from harness.run.actions.boot import up
-from harness.run.stage import Stage
+from harness.stage.stage import Stage
+from harness.subjects.vitals.act import up
 
 from .synthetic import kernel, plan, prepared, scenario
 

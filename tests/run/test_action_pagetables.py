@@ -15,8 +15,8 @@ from harness.evidence.pagetables import Capture
 from harness.machine.frame import Frame
 from harness.model.pagetables import StressOptions
 from harness.model.record import Point, SampleEntry
-from harness.run.actions.pagetables import look, stress
-from harness.run.stage import EndedError, Stage
+from harness.stage.stage import EndedError, Stage
+from harness.subjects.pagetables.act import look, stress
 from tests.evidence.recorded_tables import KERNELS, recorded
 
 from .pagetable_records import LOGBOOK_AT, logbook_page

@@ -15,8 +15,8 @@ from harness.model.names import Syscall
 from harness.model.record import EndKind, SampleEntry
 from harness.model.runtime import Fault
 from harness.model.runtime_steps import RebootBy, RebootOptions, RuntimeCall, RuntimeOptions
-from harness.run.actions import runtime
-from harness.run.stage import EndedError, Stage
+from harness.stage.stage import EndedError, Stage
+from harness.subjects.runtime import act as runtime
 
 from .synthetic import NONCE, kernel, plan, prepared, scenario
 

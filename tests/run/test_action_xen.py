@@ -20,10 +20,11 @@ from harness.model import guids
 from harness.model.names import TableName
 from harness.model.plan import Plan
 from harness.model.record import Point
-from harness.run import xendisk, xenview
-from harness.run.actions import xen
-from harness.run.locate import Watch
-from harness.run.stage import Stage
+from harness.stage.stage import Stage
+from harness.stage.watch import Watch
+from harness.subjects.xen import act as xen
+from harness.subjects.xen import disk as xendisk
+from harness.subjects.xen import view as xenview
 
 from .synthetic import NONCE, hypervisor, kernel, plan, prepared, scenario
 

@@ -6,7 +6,7 @@ import pytest
 
 from harness.model.record import Phase
 from harness.model.verdict import Cause, Status, Verdict
-from harness.run.attempts import after, tally, worth_another
+from harness.session.attempts import after, tally, worth_another
 
 
 def verdict(status: Status, cause: Cause | None = None, phase: Phase = Phase.OFF, **more: object) -> Verdict:

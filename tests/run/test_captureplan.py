@@ -11,8 +11,8 @@ from harness.evidence.ranges import Range
 from harness.model.actions import CaptureAction, CrashAction, CrashKernelAction
 from harness.model.kdump import TRIGGERS, CrashTrigger, task_name
 from harness.model.kernel import Capability
-from harness.run.gate import refusal
-from harness.run.groundtruth import sampled_ranges
+from harness.plan.gate import refusal
+from harness.subjects.kdump.groundtruth import sampled_ranges
 
 from .synthetic import NONCE, kernel, plan, prepared, scenario
 

@@ -1,7 +1,7 @@
 """What the check no_crash shows of a crash."""
 
 from harness.evidence import crash, klog
-from harness.run.checks.crash import quoted
+from harness.subjects.vitals.crash import quoted
 
 LOG = b"""\
 [    1.000000] BUG: unable to handle page fault for address: ffffffffff281000

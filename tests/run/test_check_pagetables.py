@@ -5,11 +5,11 @@ import pytest
 from harness.evidence import pagetables, paging
 from harness.evidence.pagetables import Capture
 from harness.evidence.paging import GLOBAL, NX, WRITABLE, Leaf
+from harness.judge.judge import judge
 from harness.model.pagetables import EfiPages
 from harness.model.record import CommandEntry, FrameEntry, Point, SampleEntry
 from harness.model.verdict import Cause, Check, Status
-from harness.run.checks.pagetables import check_page_tables
-from harness.run.judge import judge
+from harness.subjects.pagetables.pages import check_page_tables
 from tests.evidence.recorded_tables import KERNELS, recorded
 
 from .pagetable_records import LOGBOOK_AT, MEMATTR, MEMATTR_AT, Made, changed, code_page, logbook_page, looked

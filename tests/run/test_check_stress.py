@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from harness.judge.judge import judge
 from harness.model.plan import Accel
 from harness.model.record import FrameEntry, Point, SampleEntry
 from harness.model.verdict import Cause, Check, Status
-from harness.run.checks.stress import TCG_CAVEAT, check_stress
-from harness.run.judge import judge
+from harness.subjects.pagetables.stress import TCG_CAVEAT, check_stress
 from tests.evidence.recorded_tables import KERNELS, recorded
 
 from .pagetable_records import LOGBOOK_AT, Made, logbook_page, planned

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from goldens import TESTDATA
 
+from harness.autopsy.atlas import Naming
+from harness.culprit.culprit import case_of_record, check_variant, conclude, damaged
+from harness.culprit.watcher import Watcher
 from harness.errors import InputError
 from harness.evidence.culprit import sentence
 from harness.load.scenarios import Variant
@@ -14,11 +17,8 @@ from harness.model.autopsy import Owner, Place
 from harness.model.culprit import Target, Write
 from harness.model.names import TableName
 from harness.model.record import Phase
-from harness.run.atlas import Naming
-from harness.run.culprit import case_of_record, check_variant, conclude, damaged
-from harness.run.observations import Observations
-from harness.run.store import read_record
-from harness.run.watcher import Watcher
+from harness.record.observations import Observations
+from harness.record.store import read_record
 
 from .records import RUNS, Copy
 

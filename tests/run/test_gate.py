@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from harness.judge.judge import failed_before_start, refused
 from harness.model.kernel import Capability
 from harness.model.verdict import Cause, Status
-from harness.run.gate import refusal
-from harness.run.judge import failed_before_start, refused
+from harness.plan.gate import refusal
 
 from .synthetic import kernel, scenario
 

@@ -7,7 +7,7 @@ import datetime
 import pytest
 
 from harness import clock
-from harness.run.hostfault import Clocks
+from harness.stage.hostfault import Clocks
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.judge.judge import judge
 from harness.model.verdict import Cause, Status
-from harness.run.judge import judge
-from harness.run.store import read_record
+from harness.record.store import read_record
 
 from .records import NAMES, RUNS, Copy
 

@@ -12,9 +12,9 @@ import pytest
 
 from harness.cli import main
 from harness.errors import InputError
+from harness.judge.judge import judge
 from harness.model.verdict import Cause, Status, Verdict
-from harness.run.judge import judge
-from harness.run.store import read_record
+from harness.record.store import read_record
 
 from .records import RUNS, Copy
 

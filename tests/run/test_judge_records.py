@@ -8,9 +8,9 @@ import re
 import pytest
 from goldens import compare
 
+from harness.judge.judge import judge
 from harness.model.verdict import Status
-from harness.run.judge import judge
-from harness.run.store import file_hashes, read_record
+from harness.record.store import file_hashes, read_record
 
 from .records import NAMES, RUNS
 

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from harness.evidence import esrt, klog
+from harness.evidence import klog
 from harness.evidence.ranges import Range
+from harness.evidence.tables import esrt
 from harness.machine.frame import Frame
 from harness.model import guids
 from harness.model.names import TableName
 from harness.model.plan import Plan
-from harness.run.locate import Watch, late_tables, locate, locate_late
+from harness.stage.watch import Watch
+from harness.subjects.tables.locate import late_tables, locate, locate_late
 
 from .synthetic import NONCE, kernel, plan, prepared, scenario
 

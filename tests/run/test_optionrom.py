@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from harness.model.scenario import Machine
-from harness.run import optionrom, planner
+from harness.plan import planner
+from harness.subjects.seams import optionrom
 
 from .synthetic import kernel, plan, prepared, scenario
 

@@ -10,8 +10,8 @@ import pytest
 from harness.machine.feed import Closed, Data, Event, Exited, Failure, Happening, Line, Match, Source
 from harness.machine.frame import Frame
 from harness.model.record import EndKind, Phase
-from harness.run import failures
-from harness.run.phases import PANIC, Entered, State, captures, step
+from harness.record.phases import PANIC, Entered, State, captures, step
+from harness.stage import failures
 
 from . import synthetic
 

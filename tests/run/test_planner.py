@@ -11,11 +11,12 @@ from goldens import TESTDATA, compare
 from pydantic import ValidationError
 
 from harness.errors import HostError
-from harness.evidence import esrt
+from harness.evidence.tables import esrt
 from harness.firmware.agent_plan import agent_plan, fw_cfg_files
 from harness.model.names import TableName, TpmInterface
 from harness.model.plan import Accel, Plan
-from harness.run import planner, xenplan
+from harness.plan import planner
+from harness.subjects.xen import plan as xenplan
 
 from .synthetic import NONCE, hypervisor, kernel, plan, prepared, scenario
 

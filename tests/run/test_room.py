@@ -1,4 +1,4 @@
-"""harness.run.room: a guest that does not fit is not started"""
+"""harness.session.room: a guest that does not fit is not started"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from harness.errors import HostError
-from harness.run.room import OVERHEAD_BYTES, MemoryRoom
+from harness.session.room import OVERHEAD_BYTES, MemoryRoom
 
 GIB = 2**30
 

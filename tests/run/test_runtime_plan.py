@@ -12,8 +12,8 @@ from harness.errors import InputError
 from harness.model.actions import AliveAction, EfivarsAction, KexecRefusedAction, RebootAction, RuntimeAction
 from harness.model.plan import Plan
 from harness.model.runtime import Fault, FirmwareArch, MemattrChoice, Service
-from harness.run.planner import Prepared
-from harness.run.runtimeplan import RuntimeDriver
+from harness.plan.planner import Prepared
+from harness.subjects.runtime.plan import RuntimeDriver
 
 from .synthetic import kernel, plan, prepared, scenario
 

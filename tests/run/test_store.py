@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HostError, InputError
+from harness.judge.judge import failed_before_start
 from harness.model.record import EndKind, NoteEntry, Phase, RunEnd
-from harness.run.judge import failed_before_start
-from harness.run.record import UnreadableRecordError
-from harness.run.store import RunWriter, check_writable, file_hashes, read_record, write_verdict
+from harness.record.record import UnreadableRecordError
+from harness.record.store import RunWriter, check_writable, file_hashes, read_record, write_verdict
 
 from .synthetic import kernel, plan, prepared, scenario
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from harness.evidence import bgrt, esrt, mokvar, rtprop, unaccepted
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
+from harness.evidence.tables import bgrt, esrt, mokvar, rtprop, unaccepted
+from harness.evidence.tables.kinds import KINDS, corrupt, title
 from harness.model import guids
 from harness.model.names import MemoryType, TableName
 from harness.model.plan import TablePlan
 from harness.model.tables import ALL_SERVICES
 from harness.model.verdict import Cause
-from harness.run.tables import KINDS, corrupt, title
 
 from .synthetic import NONCE, kernel, plan, prepared, scenario
 

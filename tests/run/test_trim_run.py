@@ -10,9 +10,9 @@ from types import ModuleType
 import pytest
 from goldens import TESTDATA
 
-from harness.run.judge import judge
-from harness.run.observations import Observations
-from harness.run.store import read_record
+from harness.judge.judge import judge
+from harness.record.observations import Observations
+from harness.record.store import read_record
 
 from .records import RUNS
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HostError
-from harness.run import vmcoredisk
-from harness.run.captureplan import DISK, drive
-from harness.run.store import RunWriter
+from harness.record.store import RunWriter
+from harness.subjects.kdump import disk as vmcoredisk
+from harness.subjects.kdump.plan import DISK, drive
 
 from . import synthetic
 

@@ -8,7 +8,7 @@ from evidence.vmcore.writers import PAGE, elf, page
 
 from harness.errors import HostError, InputError
 from harness.evidence.vmcore import Dump, FileDefect
-from harness.run.vmcorefile import opened
+from harness.subjects.kdump.vmcorefile import opened
 
 
 def test_is_read_where_it_is_needed(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from goldens import TESTDATA
 
+from harness.judge.judge import judge
 from harness.model.verdict import Cause, Status
-from harness.run.judge import judge
-from harness.run.store import read_record
+from harness.record.store import read_record
 from harness.selftest.bench import document, wrong
 from harness.selftest.cases import CASES, Case, Expected
 

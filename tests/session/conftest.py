@@ -19,11 +19,11 @@ from harness.model.plan import Accel, Budgets, FirmwareFiles, Plan
 from harness.model.record import EndKind, Entry, Phase, RunEnd
 from harness.model.scenario import Scenario
 from harness.model.verdict import Verdict
-from harness.run.listener import Silent
-from harness.run.planner import InitrdFile, Prepared, make_plan
-from harness.run.runner import run_plan
-from harness.run.session import judge_directory
-from harness.run.store import read_record
+from harness.plan.planner import InitrdFile, Prepared, make_plan
+from harness.record.store import read_record
+from harness.session.runner import run_plan
+from harness.session.session import judge_directory
+from harness.stage.listener import Silent
 
 FAKE = Path(__file__).parents[1] / "fakes" / "fake_qemu.py"
 NONCE = "1a2b3c4d"

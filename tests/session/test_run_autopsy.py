@@ -12,11 +12,11 @@ from fakes.fake_guest import script
 from goldens import TESTDATA
 
 from harness.evidence.autopsy import headline
+from harness.judge.judge import judge
 from harness.model.autopsy import FILE, Autopsy, Owner
 from harness.model.record import EndKind, Phase
 from harness.model.verdict import Cause
-from harness.run.judge import judge
-from harness.run.store import read_record
+from harness.record.store import read_record
 
 from .conftest import HASTY, Ran, Stage
 

@@ -18,10 +18,10 @@ from harness.errors import HostError
 from harness.machine.feed import Feed
 from harness.model.record import EndKind, Phase, PhaseEntry
 from harness.model.verdict import Cause, Status
-from harness.run.hostfault import Clocks
-from harness.run.listener import Silent
-from harness.run.runner import run_plan
-from harness.run.stage import Helpers
+from harness.session.runner import run_plan
+from harness.stage.hostfault import Clocks
+from harness.stage.listener import Silent
+from harness.stage.stage import Helpers
 
 from .conftest import HASTY, Stage
 

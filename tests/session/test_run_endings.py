@@ -6,7 +6,7 @@ import pytest
 from fakes import fake_guest as guest
 from fakes.fake_guest import RELEASE, TABLE_PAGE, frame, script
 
-from harness.evidence.canary import canary_bytes
+from harness.evidence.tables.canary import canary_bytes
 from harness.model.plan import Plan
 from harness.model.record import EndKind, NoteEntry, Phase, SampleEntry
 from harness.model.verdict import Cause, Status

@@ -33,10 +33,10 @@ from harness.evidence.vmcore import Dump, Kind  # noqa: E402
 from harness.evidence.vmcore.flat import read_flattened  # noqa: E402
 from harness.evidence.vmcore.lawful import _REASON_OF  # noqa: E402
 from harness.model.record import Point  # noqa: E402
-from harness.run.checks import kdump as checks  # noqa: E402
-from harness.run.kdumpview import KdumpView  # noqa: E402
-from harness.run.observations import Observations  # noqa: E402
-from harness.run.store import read_record  # noqa: E402
+from harness.record.observations import Observations  # noqa: E402
+from harness.record.store import read_record  # noqa: E402
+from harness.subjects.kdump import region as checks  # noqa: E402
+from harness.subjects.kdump.view import KdumpView  # noqa: E402
 
 FACTS = {"kernel-notes", "kdump", "crash-kernel"}
 COPIED = ("vmcore-dmesg.txt",)

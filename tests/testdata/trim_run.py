@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from harness.cache import default_cache  # noqa: E402
 from harness.model.record import RunEnd  # noqa: E402
-from harness.run.store import file_hashes  # noqa: E402
+from harness.record.store import file_hashes  # noqa: E402
 
 READ_FACTS = {
     "cmdline",

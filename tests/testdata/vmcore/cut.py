@@ -20,7 +20,7 @@ from harness.evidence import kallsyms
 from harness.evidence.symbols import SymbolTable
 from harness.evidence.vmcore import Dump
 from harness.evidence.vmcore.task import plausibility
-from harness.run.vmcorefile import opened
+from harness.subjects.kdump.vmcorefile import opened
 
 _PAGE = 4096
 

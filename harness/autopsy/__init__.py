@@ -1,0 +1,1 @@
+"""What a machine was doing when its run ended badly."""

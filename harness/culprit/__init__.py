@@ -1,0 +1,1 @@
+"""A run again, with write watchpoints: who wrote over the table?"""

@@ -1,0 +1,1 @@
+"""The EFI tables: how each is made, found, named and read."""

@@ -1,0 +1,1 @@
+"""A verdict out of a record."""

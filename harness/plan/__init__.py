@@ -1,0 +1,1 @@
+"""A plan out of a scenario and what was prepared for it."""

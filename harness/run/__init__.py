@@ -1,1 +1,0 @@
-"""From a scenario to a verdict: prepare, plan, run, record, judge."""

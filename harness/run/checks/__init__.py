@@ -1,1 +1,0 @@
-"""The checks: each a pure function from Observations to one or more Checks, evidence included."""

@@ -1,0 +1,1 @@
+"""Runs prepared, made and judged, many at a time."""

@@ -1,0 +1,17 @@
+"""What is sampled at every border."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.evidence.ranges import Range
+from harness.model.names import TableName
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Memory to sample at every border: whole pages for a table with canaries, else the table's own bytes."""
+
+    name: TableName
+    pages: Range
+    table: Range

@@ -1,0 +1,1 @@
+"""What is tested, a room a subject: its rules are pure, its acts have the effects."""

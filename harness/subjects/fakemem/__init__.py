@@ -1,0 +1,1 @@
+"""``efi_fake_mem=`` and the soft reserved memory it makes."""

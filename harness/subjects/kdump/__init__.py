@@ -1,0 +1,1 @@
+"""A crash, and the dump of the crashed kernel's memory."""

@@ -1,0 +1,220 @@
+"""Is the kdump clean? (docs/kdump.md) This file: did the capture kernel come up where it should, and do its work?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from harness.evidence import klog
+from harness.evidence.iomem import system_ram
+from harness.evidence.ranges import Range
+from harness.model.record import EndKind, Phase, RunEnd
+from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.record.observations import Observations
+from harness.subjects.common import failed, passed
+from harness.subjects.kdump.file import check_crash, check_file, check_origin
+from harness.subjects.kdump.filter import check_filter
+from harness.subjects.kdump.memory import check_memory, check_ranges, check_truth
+from harness.subjects.kdump.stack import check_cpus, check_stack
+from harness.subjects.kdump.view import CRASH_KERNEL, INCOMPLETE, KdumpView
+
+_CAPTURE = "kdump: capture"
+_REGION = "kdump: region"
+_MIB = 2**20
+LOW_BYTES = _MIB
+"""The capture kernel may use the first MiB: it has to start CPUs there, and the crashed kernel keeps nothing in it
+(since 6f599d84231f, v5.5, it reserves it all when there is a crashkernel=; kexec-tools saves the first 640 KiB)."""
+_OUT_OF_MEMORY = re.compile(
+    r"Out of memory|out_of_memory|invoked oom-killer|System is deadlocked on memory|page allocation failure"
+    r"|Initramfs unpacking failed|No space left on device|Cannot allocate memory|rootfs image is not initramfs"
+    r"|Failed to allocate|Cannot find place for new RAMDISK|not enough memory|alloc_low_pages: can not alloc memory"
+)
+_ELFCOREHDR = re.compile(r"\belfcorehdr=\S+")
+_SILENT_ENDS = (EndKind.QEMU_DIED, EndKind.HOST, EndKind.INTERRUPTED)
+"""Nobody under test is at fault; the check of the run's end says so."""
+
+
+def kdump_rules() -> Iterator[tuple[str, Callable[[Observations], Check | None]]]:
+    """Every check of a kdump by its name. What is decoded for one is there for the others."""
+    views: list[KdumpView] = []
+
+    def on(check: Callable[[KdumpView], Check | None]) -> Callable[[Observations], Check | None]:
+        def run(observations: Observations) -> Check | None:
+            if not views:
+                views.append(KdumpView(observations))
+            return check(views[0])
+
+        return run
+
+    for name, check in _CHECKS:
+        yield name, on(check)
+
+
+def check_capture(view: KdumpView) -> Check | None:
+    """From the trigger to the end of the copy, with the time of each phase."""
+    end = view.observations.record.end
+    if end is None or end.kind in _SILENT_ENDS:
+        return None
+    if view.complete:
+        return passed(_CAPTURE, _phases(view))
+    if end.epoch == view.crashed.number and end.phase is Phase.LOAD:
+        return _not_loaded(view)
+    if end.phase is Phase.CRASHED and end.kind is EndKind.GUEST_ERROR:
+        return None  # the trigger had no effect: no kernel crashed
+    if end.phase is Phase.CRASHED:
+        summary = f"the kernel crashed, and no capture kernel printed a line: {end.detail}"
+        return failed(_CAPTURE, Cause.CAPTURE_FAILED, summary, epoch=view.crashed.number)
+    return _ended_in_capture(view, end) if end.epoch == view.capture.number else None
+
+
+def _phases(view: KdumpView) -> str:
+    times = _times(view)
+    begin = times.get("crashing")
+    words = [
+        f"{text} after {times[name] - begin:.1f} s"
+        for name, text in (
+            ("capture", "the capture kernel's first line"),
+            ("hello", "its user space"),
+            ("captured", "the vmcore complete"),
+        )
+        if begin is not None and name in times
+    ]
+    return f"from the trigger on: {', '.join(words)}"
+
+
+def _times(view: KdumpView) -> dict[str, float]:
+    """When the steps of the crash were seen, in seconds."""
+    record = view.observations.record
+    found: dict[str, float] = {}
+    for kind, epoch in (("crashing", view.crashed), ("hello", view.capture), ("captured", view.capture)):
+        frame = record.frame(kind, epoch.number)
+        if frame is not None:
+            found[kind] = frame.t_s
+    for phase in record.phases:
+        if phase.epoch == view.capture.number:
+            found.setdefault("capture", phase.t_s)
+    return found
+
+
+def _not_loaded(view: KdumpView) -> Check | None:
+    """The load failed; a region that is not there explains it."""
+    if view.regions or "crashkernel=" not in view.crashed.cmdline or not view.rows:
+        return None
+    number = view.crashed.number
+    return failed(
+        _CAPTURE,
+        Cause.CRASH_REGION_LOST,
+        f"the kernel of epoch {number} has crashkernel= on its command line, and no '{CRASH_KERNEL}' in /proc/iomem",
+        epoch=number,
+        evidence=tuple(_about_region(view)),
+        hint="Read what the kernel said of its reservation; compare /proc/iomem of the epochs.",
+    )
+
+
+def _about_region(view: KdumpView) -> Iterator[Evidence]:
+    pattern = re.compile(r"crashkernel|crash kernel", re.IGNORECASE)
+    for line in view.observations.epoch_lines(view.crashed.number):
+        if pattern.search(line.text) and "command line" not in line.text.lower():
+            yield Evidence(text=line.text.strip()[:200], where=f"console.log:{line.number}")
+
+
+def _ended_in_capture(view: KdumpView, end: RunEnd) -> Check:
+    number = view.capture.number
+    starved = [line for line in view.observations.epoch_lines(number) if _OUT_OF_MEMORY.search(line.text)]
+    if starved:
+        regions = " and ".join(f"{item} ({item.size_bytes // _MIB} MiB)" for item in view.regions)
+        return failed(
+            _CAPTURE,
+            Cause.CAPTURE_OUT_OF_MEMORY,
+            f"the capture kernel ran out of memory in its region {regions}: {starved[0].text.strip()[:160]}",
+            epoch=number,
+            evidence=tuple(_quoted(starved[:4])),
+            hint="Give it more: crashkernel= on the command line of the kernel that crashes.",
+        )
+    begun = any(item.name == "capture" for item in view.observations.record.commands)
+    if "no /proc/vmcore" in end.detail:
+        return failed(_CAPTURE, Cause.VMCORE_MISSING, "the capture kernel has no /proc/vmcore", epoch=number)
+    if begun:
+        return _cut_off(view, end)
+    summary = f"the capture kernel started, and did not come to its work: {end.detail}"
+    return failed(_CAPTURE, Cause.CAPTURE_FAILED, summary, epoch=number)
+
+
+def _cut_off(view: KdumpView, end: RunEnd) -> Check:
+    number = view.capture.number
+    told = [frame.fields.get("bytes", "0") for frame in view.observations.record.frames("progress", number)]
+    size = (view.observations.record.text(number, "kdump") or "").partition("vmcore_size=")[2].partition("\n")[0]
+    kept = view.vmcore is not None and view.vmcore.file == INCOMPLETE
+    return failed(
+        _CAPTURE,
+        Cause.VMCORE_INCOMPLETE,
+        f"the vmcore was not written to its end: {told[-1] if told else 0} bytes were written of a /proc/vmcore of "
+        f"{size or '?'} bytes; {end.detail}",
+        epoch=number,
+        evidence=(Evidence(text=f"what is there of it: {INCOMPLETE}", where=INCOMPLETE),) if kept else (),
+    )
+
+
+def _quoted(lines: list[klog.Line]) -> Iterator[Evidence]:
+    for line in lines:
+        yield Evidence(text=line.text.strip()[:200], where=f"console.log:{line.number}")
+
+
+def check_region(view: KdumpView) -> Check | None:
+    """The capture kernel is one, and lives in what was reserved for it."""
+    number = view.capture.number
+    record = view.observations.record
+    if record.frame("up", number) is None:
+        return None
+    if not view.rows or not view.observations.iomem(number):
+        return failed(
+            _REGION,
+            Cause.MISSING_REPORT,
+            "/proc/iomem of the crashed or of the capture kernel was not reported",
+            status=Status.ERROR,
+        )
+    if not view.regions:
+        return failed(_REGION, Cause.CRASH_REGION_LOST, f"no '{CRASH_KERNEL}' in /proc/iomem", epoch=number - 1)
+    used = system_ram(view.observations.iomem(number))
+    stray = [
+        item for item in used if item.end > LOW_BYTES and not any(region.contains(item) for region in view.regions)
+    ]
+    where = view.observations.where(number, "iomem")
+    if stray:
+        return failed(
+            _REGION,
+            Cause.CAPTURE_MISPLACED,
+            f"the capture kernel has {_text(stray)} as System RAM; its region is {_text(view.regions)}",
+            epoch=number,
+            evidence=(Evidence(text=f"System RAM: {_text(used)}", where=where),),
+        )
+    cmdline = record.text(number, "cmdline") or ""
+    if _ELFCOREHDR.search(cmdline) is None:
+        text = "the second kernel has no elfcorehdr= on its command line: it was not started as a capture kernel"
+        return failed(_REGION, Cause.CAPTURE_FAILED, text, epoch=number)
+    return passed(
+        _REGION,
+        f"the capture kernel's memory is inside {_text(view.regions)}"
+        + (" and the first MiB" if any(item.start < LOW_BYTES for item in used) else ""),
+        Evidence(text=f"System RAM: {_text(used)}", where=where),
+        Evidence(text=_ELFCOREHDR.findall(cmdline)[0], where=view.observations.where(number, "cmdline")),
+    )
+
+
+def _text(ranges: tuple[Range, ...] | list[Range]) -> str:
+    return ", ".join(map(str, ranges))
+
+
+_CHECKS: tuple[tuple[str, Callable[[KdumpView], Check | None]], ...] = (
+    (_CAPTURE, check_capture),
+    (_REGION, check_region),
+    ("kdump: file", check_file),
+    ("kdump: origin", check_origin),
+    ("kdump: crash", check_crash),
+    ("kdump: cpus", check_cpus),
+    ("kdump: stack", check_stack),
+    ("kdump: ranges", check_ranges),
+    ("kdump: memory", check_memory),
+    ("kdump: panic to capture", check_truth),
+    ("kdump: filter", check_filter),
+)

@@ -1,0 +1,184 @@
+"""What a record tells of a crash and its dump, decoded once for all checks of it. Pure."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+
+from harness.evidence import crash, elfnotes, iomem, kallsyms, klog, printk
+from harness.evidence.crash import Crash, Severity
+from harness.evidence.defect import Defect
+from harness.evidence.groundtruth import Digests, Pair, digests_of, pairs
+from harness.evidence.ranges import Range
+from harness.evidence.symbols import SymbolTable
+from harness.evidence.vmcore import Dump, FileDefect, open_dump
+from harness.model.actions import CaptureAction, CrashAction
+from harness.model.expectations import KdumpClean
+from harness.model.kdump import TRIGGERS, CaptureOptions, CrashOptions, Trigger, task_name
+from harness.model.plan import EpochPlan
+from harness.model.record import EndKind, MemoryEntry, Point, VmcoreEntry
+from harness.record.observations import Observations
+from harness.record.record import UnreadableRecordError
+
+CRASH_KERNEL = "Crash kernel"
+SYMBOLS = "symbols.gz"
+DMESG = "vmcore-dmesg.txt"
+INCOMPLETE = "vmcore.incomplete"
+_NONCE = re.compile(r"\bharness\.nonce=([0-9a-f]{8})\b")
+_INITRD_TABLE = re.compile(r"\befi: .*\bINITRD=0x([0-9a-f]{1,13})\b")
+_INITRD_TABLE_BYTES = 16
+_MAX_SYMBOLS_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class KdumpView:
+    """One crash of one run. Raises UnreadableRecordError where a file of the record is not what it was."""
+
+    observations: Observations
+
+    @cached_property
+    def crashed(self) -> EpochPlan:
+        """The epoch whose kernel is crashed."""
+        return next(epoch for epoch in self.observations.plan.epochs if _has(epoch, CrashAction))
+
+    @cached_property
+    def capture(self) -> EpochPlan:
+        """The epoch of the capture kernel."""
+        return self.observations.plan.epochs[self.crashed.number]
+
+    @cached_property
+    def crash(self) -> CrashOptions:
+        return next(action.crash for action in self.crashed.actions if isinstance(action, CrashAction))
+
+    @cached_property
+    def options(self) -> CaptureOptions:
+        return next(action.capture for action in self.capture.actions if isinstance(action, CaptureAction))
+
+    @property
+    def trigger(self) -> Trigger:
+        return TRIGGERS[self.crash.by]
+
+    @property
+    def task(self) -> str:
+        """The name of the task that was to crash."""
+        return task_name(self.observations.plan.nonce)
+
+    @property
+    def crashed_pid(self) -> int | None:
+        """The process that crashed the kernel: the guest agent, or the worker that the dump's log names."""
+        if not self.trigger.worker:
+            return 1
+        named = re.compile(rf"PID: (\d+) Comm: {self.trigger.worker}")
+        return next((int(match[1]) for line in self.log if (match := named.search(line.text))), None)
+
+    @property
+    def complete(self) -> bool:
+        """Was every step done?"""
+        end = self.observations.record.end
+        return end is not None and end.kind is EndKind.COMPLETE
+
+    # The crashed kernel, as it was seen alive
+
+    @cached_property
+    def rows(self) -> tuple[iomem.Resource, ...]:
+        """/proc/iomem of the kernel that is crashed."""
+        return self.observations.iomem(self.crashed.number)
+
+    @cached_property
+    def regions(self) -> tuple[Range, ...]:
+        """What it reserved for the capture kernel."""
+        return tuple(sorted(item.range for item in self.rows if item.name == CRASH_KERNEL))
+
+    @cached_property
+    def live_build_id(self) -> str | None:
+        """From /sys/kernel/notes of the kernel that is crashed."""
+        return elfnotes.build_id(self.observations.record.fact(self.crashed.number, "kernel-notes") or b"")
+
+    @cached_property
+    def symbols(self) -> SymbolTable | None:
+        """None when there were none to keep."""
+        end = self.observations.record.end
+        if end is None or SYMBOLS not in end.files:
+            return None
+        try:
+            text = zlib.decompressobj(31).decompress(self.observations.record.read(SYMBOLS), _MAX_SYMBOLS_BYTES)
+        except zlib.error as error:
+            raise UnreadableRecordError(f"{SYMBOLS}: {error}") from error
+        table = kallsyms.parse(text.decode("latin-1"))
+        return None if isinstance(table, Defect) else table
+
+    @property
+    def strict(self) -> bool:
+        """Is nothing at all forgiven that a capture kernel writes outside of its region?"""
+        expected = self.observations.plan.scenario.expect
+        return any(isinstance(item, KdumpClean) and item.kdump_clean == "strict" for item in expected)
+
+    @cached_property
+    def wiped(self) -> Range | None:
+        """Where the capture kernel's configuration tables have INITRD, a table of two words that is long gone."""
+        for line in (self.observations.record.text(self.capture.number, "klog") or "").splitlines():
+            match = _INITRD_TABLE.search(line)
+            if match is not None:
+                return Range.sized(int(match[1], 16), _INITRD_TABLE_BYTES)
+        return None
+
+    # Memory, from outside
+
+    def memory(self, point: Point) -> MemoryEntry | None:
+        """The sample of all memory at this point."""
+        found = (item for item in self.observations.record.entries if isinstance(item, MemoryEntry))
+        return next((item for item in found if item.point is point), None)
+
+    def digests(self, entry: MemoryEntry) -> Digests:
+        """The digests of a sample's pages."""
+        ranges = [Range(start, end) for start, end in entry.ranges]
+        found = digests_of(ranges, self.observations.record.read(entry.digests_file))
+        if isinstance(found, Defect):
+            raise UnreadableRecordError(f"{entry.digests_file}: {found.text}")
+        return found
+
+    def changed(self, entry: MemoryEntry) -> tuple[Pair, ...]:
+        """The pages that changed between the panic and the capture kernel."""
+        return tuple(pairs(self.observations.record.read(entry.pages_file))) if entry.pages_file else ()
+
+    # The dump
+
+    @cached_property
+    def vmcore(self) -> VmcoreEntry | None:
+        """The file that the disk became."""
+        found = [item for item in self.observations.record.entries if isinstance(item, VmcoreEntry)]
+        return found[-1] if found else None
+
+    @cached_property
+    def dump(self) -> Dump | FileDefect | None:
+        """None when there is no file."""
+        file = self.observations.record.big(self.vmcore.file) if self.vmcore is not None else None
+        return None if file is None else open_dump(file.source, file.size_bytes)
+
+    @cached_property
+    def log(self) -> tuple[klog.Line, ...]:
+        """The crashed kernel's log, as the dump has it; empty when it cannot be read."""
+        records = self.dump.dmesg() if isinstance(self.dump, Dump) else ()
+        return () if isinstance(records, Defect) else klog.lines(printk.text_of(records).encode())
+
+    @cached_property
+    def why_no_log(self) -> str:
+        """Empty when there is one."""
+        records = self.dump.dmesg() if isinstance(self.dump, Dump) else Defect("there is no dump")
+        return records.text if isinstance(records, Defect) else ""
+
+    @cached_property
+    def crashes(self) -> tuple[Crash, ...]:
+        """What the dump's log reports, but for mere warnings."""
+        return tuple(item for item in crash.find(self.log) if item.severity is not Severity.WARNING)
+
+    @cached_property
+    def log_nonces(self) -> tuple[str, ...]:
+        """Of the runs that the dump's log speaks of, by the kernel's command line."""
+        return tuple(dict.fromkeys(match[1] for line in self.log for match in _NONCE.finditer(line.text)))
+
+
+def _has(epoch: EpochPlan, kind: type[CrashAction]) -> bool:
+    return any(isinstance(action, kind) for action in epoch.actions)

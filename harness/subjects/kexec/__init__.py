@@ -1,0 +1,1 @@
+"""One kernel loads and starts the next."""

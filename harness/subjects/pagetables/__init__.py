@@ -1,0 +1,1 @@
+"""The page tables that firmware runs on."""

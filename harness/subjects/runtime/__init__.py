@@ -1,0 +1,1 @@
+"""Calls of runtime services, and firmware that misbehaves in them."""

@@ -1,0 +1,1 @@
+"""What one kernel hands to the next besides tables."""

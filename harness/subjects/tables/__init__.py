@@ -1,0 +1,1 @@
+"""EFI tables over kexec: are they where and what firmware handed over?"""

@@ -1,0 +1,1 @@
+"""Firmware's tables with Xen between firmware and the kernel."""
