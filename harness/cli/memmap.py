@@ -16,7 +16,7 @@ from harness.evidence.defect import Defect
 from harness.evidence.efilog import LogEntry
 from harness.evidence.ranges import Range
 from harness.model.base import parse_size
-from harness.model.memory import MAX_RANGES, overlap_mistake
+from harness.model.memorymap import MAX_RANGES, overlap_mistake
 from harness.record.observations import Observations
 from harness.record.store import read_record
 from harness.report import memmap, memmapsvg

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.evidence.defect import Defect
-from harness.model.runtime import Fault, Service, Target
+from harness.model.driver import Fault, Service, Target
 
 LOGBOOK_BYTES = 4096
 MAGIC = b"HRNSLOGB"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from harness.evidence.efilog import LogEntry
 from harness.evidence.efimap import CONVENTIONAL, RUNTIME
 from harness.evidence.ranges import Range
-from harness.model.memory import LostEntry, MapEntry, MapFile, RangeType, ram
+from harness.model.memorymap import LostEntry, MapEntry, MapFile, RangeType, ram
 
 FIRMWARE_ROOM_BYTES = 80 * 2**20
 """What OVMF has for itself below the top of the low RAM: 70 MiB at 2 GiB (2022.11). An imported map ends below it."""

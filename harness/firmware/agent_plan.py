@@ -8,9 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.model.memory import MemoryPlan, RangePlan
+from harness.model.driver import FirmwareArch, RuntimePlan
+from harness.model.memorymap import MemoryPlan, RangePlan
 from harness.model.plan import FirmwareFiles, Plan, TablePlan
-from harness.model.runtime import FirmwareArch, RuntimePlan
 
 PREFIX = "opt/harness/"
 """User files of fw_cfg go below ``opt/`` (docs/specs/fw_cfg.rst of QEMU)."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from harness.evidence.tables import kinds as tables
 from harness.judge.rules import rules
+from harness.model.causes import Accuses, Mark
 from harness.model.kernel import Capability, KernelImage
 from harness.model.names import TableName
 from harness.model.plan import Plan
@@ -15,65 +15,11 @@ from harness.model.verdict import Cause, Check, KnownIssue, Status, Verdict
 from harness.plan.gate import Refusal
 from harness.record.observations import Observations
 from harness.record.record import Record, UnreadableRecordError
-from harness.subjects.runtime import subject as runtimerules
-from harness.subjects.seams import subject as seamrules
-from harness.subjects.xen import subject as xenrules
+from harness.subjects.registry import HEADLINES
 
 # Whose word counts first when several checks are not PASS: a FAIL is proved by its own evidence whatever else went
 # wrong; ERROR comes before UNSUPPORTED, since with an ERROR nothing is known.
 _SEVERITY = (Status.FAIL, Status.ERROR, Status.UNSUPPORTED, Status.PASS)
-
-# Damage to a table accuses the kernel only where the table was as planned, and the kernel too: see _accuses().
-_DAMAGE = (*map(tables.corrupt, TableName), Cause.CANARY_DAMAGED, Cause.TABLE_REFUSED)
-_CRASH = {Cause.PANIC, Cause.OOPS}
-_STRANGER = (Cause.SETUP_NOT_PROVED, Cause.OLD_KERNEL, Cause.WRONG_KERNEL, Cause.RESET, Cause.BOOT_LOOP)
-
-# Of several FAILs the one that says most names the cause: damage explains a crash, a crash explains a silence.
-_TELLING = (
-    *_DAMAGE[:-1],
-    Cause.STALE_INITRD,
-    Cause.XEN_TABLE_UNPROTECTED,
-    Cause.XEN_TABLE_LOST,
-    Cause.XEN_RESERVE,
-    Cause.OCCUPIED_OVERWRITTEN,
-    Cause.KERNEL_MISPLACED,
-    Cause.FAKE_MEM_MISMATCH,
-    Cause.SOFT_RESERVED_MISMATCH,
-    Cause.SOFT_RESERVED_LOST,
-    Cause.EFI_PAGE_GLOBAL,
-    Cause.EFI_PAGE_WX,
-    Cause.EFI_STRESS,
-    *runtimerules.TELLING,
-    *seamrules.TELLING,
-    # Of a kdump: whose dump, of what crash, how much of it, what is in it; then how it was made.
-    Cause.VMCORE_FOREIGN,
-    Cause.WRONG_CRASH,
-    Cause.CAPTURE_OUT_OF_MEMORY,
-    Cause.CRASH_REGION_LOST,
-    Cause.VMCORE_MISSING,
-    Cause.VMCORE_INCOMPLETE,
-    Cause.VMCORE_CORRUPT,
-    Cause.VMCORE_RANGES,
-    Cause.VMCORE_FILTER,
-    Cause.CAPTURE_MISPLACED,
-    Cause.CPU_NOTES,
-    Cause.BACKTRACE,
-    Cause.MEMORY_CHANGED,
-    Cause.CAPTURE_FAILED,
-    Cause.OLD_KERNEL,
-    Cause.WRONG_KERNEL,
-    Cause.TABLE_REFUSED,
-    Cause.STUB_FAILED,
-    Cause.PURGATORY_FAILED,
-    Cause.XEN_PANIC,
-    Cause.DOM0_CRASHED,
-    Cause.PANIC,
-    Cause.OOPS,
-    Cause.PAGE_ALLOCATION_FAILED,
-)
-
-
-_CONSEQUENCES = {**runtimerules.CONSEQUENCES, **xenrules.CONSEQUENCES, **tables.CONSEQUENCES}
 
 
 def judge(record: Record, known: KnownIssue | None = None, without: frozenset[str] = frozenset()) -> Verdict:
@@ -166,8 +112,7 @@ def _main(checks: Sequence[Check]) -> Check:
     """The check that speaks for the run."""
 
     def rank(check: Check) -> tuple[int, int]:
-        telling = _TELLING.index(check.cause) if check.cause in _TELLING else len(_TELLING)
-        return _SEVERITY.index(check.status), telling
+        return _SEVERITY.index(check.status), len(Cause) if check.cause is None else check.cause.rank
 
     return min((check for check in checks if _accuses(check, checks)), key=rank)
 
@@ -176,17 +121,17 @@ def _accuses(check: Check, checks: Sequence[Check]) -> bool:
     """May this check speak for the run? Damage may not when the table was not set up as planned (memory of another
     type is rightly used again), and not from an epoch on that is not the planned kernel with its command line.
     """
-    if check.cause is Cause.MISSING_REPORT:
-        # What a run that ended early did not report is explained by its end.
-        return not any(other.name == "run" for other in checks if other is not check)
-    if check.cause not in (*_DAMAGE, *xenrules.DAMAGE):
+    if check.cause is None or check.cause.accuses is Accuses.ALWAYS:
         return True
+    if check.cause.accuses is Accuses.UNLESS_ENDED:
+        return not any(other.name == "run" for other in checks if other is not check)
     for other in checks:
         if other.name == "hypervisor" and other.status is Status.ERROR:
             return False
         if other.name == "setup" and other.status is not Status.PASS:
             return False
-        if other.name == "identity" and other.cause in _STRANGER and (other.epoch or 0) <= (check.epoch or 0):
+        strange = other.cause is not None and other.cause.mark is Mark.STRANGER
+        if other.name == "identity" and strange and (other.epoch or 0) <= (check.epoch or 0):
             return False
     return True
 
@@ -218,27 +163,8 @@ def _said_in(note: str, main: Check) -> bool:
 
 
 def _pass_headline(plan: Plan, checks: Sequence[Check]) -> str:
-    said = [check.summary for check in checks if check.name.startswith(_TELLING_PASSES)]
+    said = [check.summary for check in checks if check.name.startswith(HEADLINES)]
     return "; ".join(said) or f"{len(plan.epochs)} epochs, every expectation held"
-
-
-_TELLING_PASSES = (
-    "table_intact",
-    "fake_mem",
-    "soft_reserved",
-    "efi_page_tables",
-    "stress",
-    "no_ramdisk",
-    "memory map",
-    "occupied",
-    "kernel_placed",
-    "runtime_",
-    "xen_table",
-    *seamrules.NAMES,
-    "kdump: memory",
-    "kdump: crash",
-)
-"""Names of checks whose summary is worth the headline of a PASS."""
 
 
 def _times(record: Record) -> dict[str, float]:
@@ -267,9 +193,8 @@ def _consequences(cause: Cause, wrong: Sequence[Check]) -> int:
     """How many checks only say again what a known cause does: a panic is in the console and ends the run, and what
     was not reported after the end is missing.
     """
-    family = _CRASH if cause in _CRASH else _CONSEQUENCES.get(cause, {cause})
-    told = sum(check.cause in family for check in wrong)
-    ended = any(check.name == "run" and check.cause in family for check in wrong)
+    told = sum(check.cause in cause.family for check in wrong)
+    ended = any(check.name == "run" and check.cause in cause.family for check in wrong)
     missing = sum(check.cause is Cause.MISSING_REPORT for check in wrong) if ended else 0
     return max(0, told - 1) + missing
 

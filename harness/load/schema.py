@@ -22,8 +22,8 @@ SCHEMA_ID = f"urn:efi-harness:scenario:{SCHEMA_VERSION}"
 
 _AXIS_USE = {"type": "string", "pattern": r"\$\{[a-z][a-z0-9-]*\}", "description": "A value of the matrix."}
 _SHORT_FORMS = {
-    "steps": {word: f"The same as {{{word}: {{}}}}." for word in SHORT_STEPS},
-    "expect": {word: f"The same as {{{word}: true}}." for word in SHORT_EXPECTATIONS},
+    key: {word: f"The same as {{{word}: {json.dumps(value)}}}." for word, value in words.items()}
+    for key, words in (("steps", SHORT_STEPS), ("expect", SHORT_EXPECTATIONS))
 }
 _NOTES = ("title", "description", "default", "examples")
 _VALUE = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "number"}, {"type": "boolean"}]}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from harness.model.base import Value
+from harness.model.base import ExpectationValue, StepValue, Value
 from harness.model.kernel import Capability
+from harness.model.kexec import NextKernel
 
 
 class CrashTrigger(StrEnum):
@@ -154,3 +155,33 @@ class CaptureOptions(Value):
         "pages left out. null: a raw copy of /proc/vmcore.",
         examples=[31],
     )
+
+
+class CrashKernelOptions(NextKernel):
+    """The capture kernel, loaded into the memory that ``crashkernel=`` keeps for it; a crash starts it."""
+
+
+class CrashKernelStep(StepValue):
+    crash_kernel: CrashKernelOptions = Field(description="Load the capture kernel (kexec -p); crash starts it.")
+
+
+class CrashStep(StepValue):
+    starts_next: ClassVar[bool] = True
+    crash: CrashOptions = Field(description="Crash the running kernel; the capture kernel takes over.")
+
+
+class CaptureStep(StepValue):
+    capture: CaptureOptions = Field(description="In the capture kernel: write the vmcore to a disk.")
+
+
+class KdumpClean(ExpectationValue):
+    kdump_clean: Literal[True, "strict"] = Field(
+        default=True,
+        description="The crash that was injected, and no other, is in the dump; the dump is complete and holds what "
+        "memory held; the capture kernel came up in its reserved region. docs/kdump.md says it check by check. strict: "
+        "also without the one thing that is forgiven otherwise, the wiping of the stub's INITRD table.",
+    )
+
+
+KdumpStep = CrashKernelStep | CrashStep | CaptureStep
+KdumpExpectation = KdumpClean

@@ -5,15 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Syscall(StrEnum):
-    """How the next kernel is loaded; never left to the tool's default, which changed in kexec-tools 2.0.27."""
-
-    FILE = "file"
-    """kexec_file_load(2), ``kexec -s``: the kernel chooses the places, from the iomem tree."""
-    LOAD = "load"
-    """kexec_load(2), ``kexec -c``: the tool chooses the places, from /sys/firmware/memmap."""
-
-
 class TpmInterface(StrEnum):
     """How the guest talks to the TPM (TCG PC Client Platform TPM Profile for TPM 2.0)."""
 
@@ -64,17 +55,3 @@ class TableName(StrEnum):
     TPM_FINAL_LOG = "tpm-final-log"
     """What firmware has measured since."""
     PRIVATE = "private"
-
-
-class FakeMem(StrEnum):
-    """How closely the kernel's EFI memory map is held to its ``efi_fake_mem=`` entries."""
-
-    EXACT = "exact"
-    EXACT_OVER_A_PAGE = "exact-over-a-page"
-
-
-class SoftReserved(StrEnum):
-    """In which epochs ``Soft Reserved`` memory must be what."""
-
-    EXACT = "exact"
-    KEPT = "kept"

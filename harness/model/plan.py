@@ -5,19 +5,23 @@ A plan is a pure function of scenario, kernels, firmware and host, but for its r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import Field
 
-from harness.model.actions import Action
-from harness.model.base import Value
+from harness.model.base import StepValue, Value
+from harness.model.driver import FirmwareArch, RuntimePlan
 from harness.model.kernel import KernelImage
-from harness.model.memory import MemoryPlan
-from harness.model.names import MemoryType, Syscall, TableName
-from harness.model.runtime import FirmwareArch, RuntimePlan
+from harness.model.kexec import Syscall
+from harness.model.memorymap import MemoryPlan
+from harness.model.names import MemoryType, TableName
 from harness.model.scenario import Scenario
 from harness.model.xen import HypervisorPlan
+
+S = TypeVar("S", bound=StepValue)
 
 TPM_CHARDEV = "tpm"
 """QEMU's name for the socket to swtpm. The machine brings it, as it does those of console, link and QMP."""
@@ -103,8 +107,8 @@ class EpochPlan(Value):
     kernel_serial: str = ""
     initrd_serial: str = ""
     """The disks that the previous epoch reads this epoch's kernel and initrd from."""
-    actions: tuple[Action, ...] = ()
-    """What is done in this epoch, in order; empty in plans from before there was such a list."""
+    actions: tuple[Any, ...] = Field(default=(), exclude=True, repr=False)
+    """Not read. Until 2026-12 plans said here again what the scenario's steps say."""
 
 
 class Budgets(Value):
@@ -153,3 +157,11 @@ class Plan(Value):
     budgets: Budgets
     tools: dict[str, str] = Field(default_factory=dict)
     """Versions of what goes into the guest: kexec-tools, busybox, the agent's hash."""
+
+    def steps(self, kind: type[S]) -> Iterator[tuple[int, S]]:
+        """The steps of a kind, each with the epoch in which it is done: 0 for boot, N for what kernel N does."""
+        epoch = 0
+        for step in self.scenario.steps:
+            if isinstance(step, kind):
+                yield epoch, step
+            epoch += step.starts_next

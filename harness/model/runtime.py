@@ -1,209 +1,253 @@
-"""What the runtime driver can do: the services it hooks and the faults it commits in them (docs/link-protocol.md).
-
-The driver (harness/firmware/agent/driver) stays in memory after boot and answers the kernel's calls of EFI runtime
-services. Everything below is also in ``harness/firmware/agent/runtime_abi.h``; a test holds the two together.
-"""
+"""Words for scenarios about runtime services: the driver firmware gets, the calls, and what must come of them."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from enum import StrEnum
-from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from harness.model.base import Value
-
-MAGIC_GUID = "d2d24daf-8250-46e3-9d83-e40c1ed37d88"
-"""Vendor GUID of the variables that are commands to the driver; all other variables go straight to firmware."""
-COMMAND_ATTRIBUTES = 6
-"""Attributes of a command variable: BOOTSERVICE_ACCESS | RUNTIME_ACCESS. Without NON_VOLATILE the kernel does not call
-QueryVariableInfo first (``efi_query_variable_store`` of Linux)."""
-WRITTEN_PATTERN = 0x2153_5345_4E52_4148
-"""The eight bytes (``HARNESS!``) that the ``write-`` faults store; only ``write-code`` stores what it has read."""
+from harness.model.base import ExpectationValue, StepValue, Value
+from harness.model.driver import Fault, MemattrChoice, Service
+from harness.model.kexec import Syscall
 
 
-class FirmwareArch(StrEnum):
-    """The processor mode firmware runs in."""
+class RuntimeCall(StrEnum):
+    """The runtime services that a step can call from user space. ResetSystem is reached by the step ``reboot``."""
 
-    X64 = "x86_64"
-    IA32 = "ia32"
-    """32-bit firmware on a 64-bit processor; a 64-bit kernel runs on it in mixed mode (EFI_MIXED)."""
+    SET_VARIABLE = Service.SET_VARIABLE.value
+    """By a write in efivarfs."""
+    GET_TIME = Service.GET_TIME.value
+    """By /dev/efi_test (CONFIG_EFI_TEST): x86 kernels never call GetTime by themselves (RTC_DRV_EFI is not for x86)."""
+    QUERY_VARIABLE_INFO = Service.QUERY_VARIABLE_INFO.value
+    """By a write of a non-volatile variable: x86 asks first whether there is room (efi_query_variable_store)."""
 
     @property
-    def pointer_bytes(self) -> int:
-        return 4 if self is FirmwareArch.IA32 else 8
+    def service(self) -> Service:
+        return Service(self.value)
 
 
-class Service(StrEnum):
-    """The runtime services that can be hooked (UEFI spec 2.10, section 8)."""
+class RebootBy(StrEnum):
+    """How the kernel is asked to reset the machine (``reboot=``, Documentation/admin-guide/kernel-parameters.txt)."""
 
-    SET_VARIABLE = "set-variable"
-    GET_TIME = "get-time"
-    QUERY_VARIABLE_INFO = "query-variable-info"
-    RESET_SYSTEM = "reset-system"
-
-    @property
-    def number(self) -> int:
-        """The place of the service in the logbook."""
-        return list(Service).index(self)
-
-
-class Target(StrEnum):
-    """What a fault touches. The EFI agent chooses the address and reports it in the ``runtime`` frame."""
-
-    BOOT_SERVICES_DATA = "boot-services-data"
-    """A page allocated as EfiBootServicesData; the kernel frees it and takes it out of the EFI page tables."""
-    CONVENTIONAL = "conventional"
-    """A page that was EfiConventionalMemory when the kernel was started; never in the EFI page tables, but for mixed
-    mode, where the kernel maps all RAM (``should_map_region`` in arch/x86/platform/efi/efi.c)."""
-    LOADER_DATA = "loader-data"
-    """A page allocated as EfiLoaderData; as CONVENTIONAL."""
-    CODE = "code"
-    """A word between functions in the driver's code section (EfiRuntimeServicesCode): read-only by MEMATTR."""
-    RUNTIME_DATA = "runtime-data"
-    """A page allocated as EfiRuntimeServicesData that holds a RET: NX by its type."""
-    IMAGE_DATA = "image-data"
-    """A RET in the driver's data section (EfiRuntimeServicesCode): NX by MEMATTR only."""
+    DEFAULT = "default"
+    """As the kernel does it without ``reboot=``: by ACPI where it can."""
+    EFI = "efi"
+    """``reboot=efi``: firmware's ResetSystem."""
+    ACPI = "acpi"
+    KBD = "kbd"
+    PCI = "pci"
 
     @property
-    def number(self) -> int:
-        """The place of the target in the logbook."""
-        return list(Target).index(self)
+    def parameters(self) -> tuple[str, ...]:
+        """What it takes on the kernel's command line."""
+        return () if self is RebootBy.DEFAULT else (f"reboot={self.value}",)
 
 
-class Trap(StrEnum):
-    """What the processor does about a fault, when the kernel's page tables are as they should be."""
+class Containment(StrEnum):
+    """What the kernel must make of a fault inside firmware."""
 
-    PAGE_FAULT = "page-fault"
-    GENERAL_PROTECTION = "general-protection"
-    INVALID_OPCODE = "invalid-opcode"
-    DIVIDE_ERROR = "divide-error"
-    NONE = "none"
-    """Nothing: the service does not return, or returns with interrupts off."""
+    CONTAINED = "contained"
+    """The call fails, EFI runtime services are switched off, the machine goes on."""
+    SURVIVED = "survived"
+    """The machine goes on; the task that called firmware may be lost."""
 
 
-class Fault(StrEnum):
-    """What goes wrong inside a runtime service. Only after boot services have ended, never before."""
+class RuntimeWork(StrEnum):
+    """How long runtime services must work."""
 
-    NONE = "none"
-    """Nothing, or armed no longer."""
-    READ_BOOT_SERVICES_DATA = "read-boot-services-data"
-    WRITE_BOOT_SERVICES_DATA = "write-boot-services-data"
-    READ_CONVENTIONAL = "read-conventional"
-    WRITE_CONVENTIONAL = "write-conventional"
-    READ_LOADER_DATA = "read-loader-data"
-    WRITE_LOADER_DATA = "write-loader-data"
-    WRITE_CODE = "write-code"
-    """Into the driver's own code. Needs ``memattr: correct``; otherwise the kernel maps code writable."""
-    EXECUTE_DATA = "execute-data"
-    EXECUTE_IMAGE_DATA = "execute-image-data"
-    """Needs ``memattr: correct``."""
-    NON_CANONICAL = "non-canonical"
-    """A read of a non-canonical address. Not on 32-bit firmware, which has no such addresses."""
-    LOOP = "loop"
-    """For ever. The logbook says so while it lasts."""
-    UNDEFINED_OPCODE = "undefined-opcode"
-    DIVIDE_ERROR = "divide-error"
-    INTERRUPTS_OFF = "interrupts-off"
-    """CLI, then the service returns as if nothing had happened."""
-
-    @property
-    def number(self) -> int:
-        """The fault in the logbook."""
-        return list(Fault).index(self)
-
-    @property
-    def target(self) -> Target | None:
-        """What it touches; None where it needs no address."""
-        return _TARGETS.get(self)
-
-    @property
-    def trap(self) -> Trap:
-        """What the processor makes of it."""
-        return Trap.PAGE_FAULT if self in _TARGETS else _OTHER_TRAPS.get(self, Trap.NONE)
-
-    @property
-    def needs_memattr(self) -> bool:
-        """Whether only the Memory Attributes Table makes it a fault."""
-        return self.target in (Target.CODE, Target.IMAGE_DATA)
-
-    @property
-    def on_ia32(self) -> bool:
-        """Whether 32-bit firmware can commit it."""
-        return self is not Fault.NON_CANONICAL
+    WORK = "work"
+    FIRST_KERNEL_ONLY = "first-kernel-only"
+    """A kexec'ed kernel has none: so it is in mixed mode (kexec_enter_virtual_mode(), arch/x86/platform/efi/efi.c)."""
 
 
-_TARGETS = {
-    Fault.READ_BOOT_SERVICES_DATA: Target.BOOT_SERVICES_DATA,
-    Fault.WRITE_BOOT_SERVICES_DATA: Target.BOOT_SERVICES_DATA,
-    Fault.READ_CONVENTIONAL: Target.CONVENTIONAL,
-    Fault.WRITE_CONVENTIONAL: Target.CONVENTIONAL,
-    Fault.READ_LOADER_DATA: Target.LOADER_DATA,
-    Fault.WRITE_LOADER_DATA: Target.LOADER_DATA,
-    Fault.WRITE_CODE: Target.CODE,
-    Fault.EXECUTE_DATA: Target.RUNTIME_DATA,
-    Fault.EXECUTE_IMAGE_DATA: Target.IMAGE_DATA,
-}
-_OTHER_TRAPS = {
-    Fault.NON_CANONICAL: Trap.GENERAL_PROTECTION,
-    Fault.UNDEFINED_OPCODE: Trap.INVALID_OPCODE,
-    Fault.DIVIDE_ERROR: Trap.DIVIDE_ERROR,
-}
+class ArmedFault(Value):
+    """A fault that every call of a service commits, from the end of boot services on."""
+
+    service: Service = Field(description="The service. Not set-variable, whose faults the runtime step chooses.")
+    fault: Fault = Field(description="The fault.")
 
 
-class MemattrChoice(StrEnum):
-    """What becomes of firmware's Memory Attributes Table, which leaves out drivers that are loaded this late."""
+class RuntimeRequest(Value):
+    """The runtime driver: it hooks runtime services, keeps a logbook of their calls, and misbehaves when told to."""
 
-    CORRECT = "correct"
-    """It describes the driver: code read-only and executable, data writable and NX."""
-    KEEP = "keep"
-    """It stays as firmware made it: all of the driver is NX, and the first call of a hook faults."""
-    DROP = "drop"
-    """It is taken away: the kernel maps all runtime code writable and executable."""
-
-
-class RuntimePlan(Value):
-    """The runtime driver of one run: the ``runtime`` line of the agent's plan."""
-
-    driver: Path
-    """``driver.efi``, for the firmware's architecture."""
-    driver_sha256: str
-    hooks: tuple[Service, ...] = tuple(Service)
-    armed: dict[Service, Fault] = Field(default_factory=dict)
-    """Faults that every runtime call of the service commits, from the first on. Not for set-variable, whose faults are
-    chosen by the variable that is written."""
-    memattr: MemattrChoice = MemattrChoice.CORRECT
-    symbols: dict[str, int] = Field(default_factory=dict)
-    """Offsets of the driver's functions from the image base, bytes."""
+    hooks: list[Service] = Field(
+        default_factory=lambda: list(Service), min_length=1, description="Services to hook; all, when left out."
+    )
+    memattr: MemattrChoice = Field(
+        default=MemattrChoice.CORRECT,
+        description="Firmware's Memory Attributes Table: correct describes the driver (code read-only, data not "
+        "executable), keep leaves it as it was before the driver (the first call of a hook faults), drop takes it "
+        "away.",
+    )
+    armed: list[ArmedFault] = Field(default_factory=list, description="Faults armed from the start.")
 
     @model_validator(mode="after")
-    def _consistent(self) -> RuntimePlan:
-        if not self.hooks or len(set(self.hooks)) != len(self.hooks):
-            raise ValueError("hooks must name at least one service, each once")
-        for service in self.armed:
-            if service not in self.hooks:
-                raise ValueError(f"{service} is armed but not hooked")
-        if Service.SET_VARIABLE in self.armed:
-            raise ValueError("set-variable cannot be armed: the variable that is written chooses its fault")
-        if Fault.NONE in self.armed.values():
-            raise ValueError("armed with 'none': leave it out")
+    def _possible(self) -> RuntimeRequest:
+        if len(set(self.hooks)) != len(self.hooks):
+            raise ValueError("hooks names a service twice")
+        services = [item.service for item in self.armed]
+        if len(set(services)) != len(services):
+            raise ValueError("armed names a service twice")
+        for item in self.armed:
+            if item.service not in self.hooks:
+                raise ValueError(f"armed names {item.service}, which is not among the hooks")
+            if item.service is Service.SET_VARIABLE:
+                raise ValueError("armed cannot name set-variable: a runtime step chooses its fault")
+            if item.fault is Fault.NONE:
+                raise ValueError("armed 'none' arms nothing; leave it out")
         return self
 
 
-def command_file(service: Service, number: int) -> str:
-    """The name in efivarfs of the variable that commands ``service``.
+class RuntimeOptions(Value):
+    """One call of a runtime service from user space; with a fault the driver misbehaves inside it."""
 
-    Args:
-        number: another one for each command of a boot. When a write fails, efivarfs keeps the new file, immutable, and
-            a second open for writing fails with EPERM (seen on 6.1).
-    """
-    return f"{service}.{number}-{MAGIC_GUID}"
+    call: RuntimeCall = Field(description="The service.")
+    fault: Fault | None = Field(default=None, description="What goes wrong inside firmware; null for nothing.")
+    wait_s: int = Field(
+        default=20, ge=1, le=600, description="Seconds that the caller waits before the call counts as hanging."
+    )
+
+    @model_validator(mode="after")
+    def _a_fault(self) -> RuntimeOptions:
+        if self.fault is Fault.NONE:
+            raise ValueError("fault 'none' is no fault; leave it out")
+        return self
 
 
-def command_data(fault: Fault) -> bytes:
-    """What to write to :func:`command_file` in one write(2): the attributes, then the fault's name.
+class AliveOptions(Value):
+    """Is the machine still alive: fork, memory, a read from a disk, no task stuck in an uninterruptible wait?"""
 
-    ``set-variable`` commits the fault inside this very call. The others are armed by it (or disarmed, by ``none``) and
-    commit it in every later call of that service.
-    """
-    return COMMAND_ATTRIBUTES.to_bytes(4, "little") + fault.value.encode("ascii")
+
+class EfivarsOptions(Value):
+    """Variables written, read back and compared."""
+
+    round_trips: int = Field(ge=1, le=100_000, description="Writes of one variable, each read back and compared.")
+
+
+class RebootOptions(Value):
+    """The kernel resets the machine; nothing can come after it."""
+
+    by: RebootBy = Field(
+        default=RebootBy.DEFAULT,
+        description="What resets it. efi is firmware's ResetSystem. All but default put reboot= on the command line.",
+    )
+    fault: Fault | None = Field(default=None, description="What goes wrong inside ResetSystem; null for nothing.")
+
+    @model_validator(mode="after")
+    def _reachable(self) -> RebootOptions:
+        if self.fault is Fault.NONE:
+            raise ValueError("fault 'none' is no fault; leave it out")
+        if self.fault is not None and self.by is not RebootBy.EFI:
+            raise ValueError("fault needs by: efi, otherwise the kernel never calls ResetSystem")
+        return self
+
+
+class KexecRefusedOptions(Value):
+    """A kexec that the kernel must refuse to load."""
+
+    syscall: Syscall = Field(description="file: kexec_file_load (kexec -s); load: kexec_load (kexec -c).")
+
+
+class RuntimeStep(StepValue):
+    runtime: RuntimeOptions = Field(description="Call a runtime service once.")
+
+
+class AliveStep(StepValue):
+    alive: AliveOptions = Field(description="Fork, use memory, read from a disk, look for tasks that are stuck.")
+
+
+class EfivarsStep(StepValue):
+    efivars: EfivarsOptions = Field(description="Write, read back and compare an EFI variable again and again.")
+
+
+class RebootStep(StepValue):
+    reboot: RebootOptions = Field(description="Reset the machine, as the last step.")
+
+
+class KexecRefusedStep(StepValue):
+    kexec_refused: KexecRefusedOptions = Field(
+        description="Try to load the kernel of the next kexec step; the running kernel must refuse it with ENOEXEC. In "
+        "a dom0: its own kernel, which must be refused with any error."
+    )
+
+
+class RuntimeFaultExpected(ExpectationValue):
+    runtime_fault: Containment = Field(
+        description="What every fault of the runtime and reboot steps must come to. contained: the kernel reports it "
+        "with the right address, the call fails with EIO, later calls fail without reaching firmware, and the machine "
+        "goes on (for ResetSystem: is reset all the same). survived: the machine goes on and the kernel names the "
+        "right exception; for faults that no kernel handles. See docs/runtime-faults.md."
+    )
+
+
+class RuntimeServicesExpected(ExpectationValue):
+    runtime_services: RuntimeWork = Field(
+        description="work: every call without a fault succeeds, reaches the driver's hook, and every variable reads "
+        "back as it was written. first-kernel-only: the same, but after a kexec there are no runtime services."
+    )
+
+
+class FirmwareBitsExpected(ExpectationValue):
+    firmware_bits: Literal[32, 64] = Field(
+        description="The word size of the firmware, as the kernel (fw_platform_size) and the driver itself report it."
+    )
+
+
+def mistake(steps: Sequence[object], expect: Sequence[object], request: RuntimeRequest | None) -> str | None:
+    """What is wrong with a scenario's steps, as far as they are about runtime services; None when nothing is."""
+    hooks = set(Service) if request is None else set(request.hooks)
+    for place, step in enumerate(steps):
+        if isinstance(step, RebootStep) and place + 1 < len(steps):
+            return "steps cannot go on after reboot: the machine is reset"
+        if isinstance(step, RuntimeStep):
+            wrong = _call_mistake(step.runtime.call.service, step.runtime.fault, hooks, request)
+        elif isinstance(step, RebootStep):
+            wrong = (
+                _call_mistake(Service.RESET_SYSTEM, step.reboot.fault, hooks, request) if step.reboot.fault else None
+            )
+        else:
+            wrong = None
+        if wrong:
+            return wrong
+    faulty = any(faults(step) for step in steps) or bool(request and request.armed)
+    if any(isinstance(item, RuntimeFaultExpected) for item in expect) and not faulty:
+        return "runtime_fault needs a fault: in a runtime or reboot step, or armed"
+    return None
+
+
+def _call_mistake(
+    service: Service, fault: Fault | None, hooks: Collection[Service], request: RuntimeRequest | None
+) -> str | None:
+    if service not in hooks:
+        return f"{service} is called, but it is not among firmware.runtime.hooks"
+    if fault is not None and Service.SET_VARIABLE not in hooks:
+        return "a fault is chosen by a variable, so set-variable must be among firmware.runtime.hooks"
+    if (
+        fault is not None
+        and fault.needs_memattr
+        and request is not None
+        and request.memattr is not MemattrChoice.CORRECT
+    ):
+        return f"{fault} is a fault only with firmware.runtime.memattr: correct"
+    return None
+
+
+def faults(step: object) -> tuple[Fault, ...]:
+    """The fault of a step, if it has one."""
+    fault = None
+    if isinstance(step, RuntimeStep):
+        fault = step.runtime.fault
+    elif isinstance(step, RebootStep):
+        fault = step.reboot.fault
+    return () if fault is None else (fault,)
+
+
+def wants_driver(step: object) -> bool:
+    """Whether a step needs the runtime driver."""
+    return isinstance(step, RuntimeStep | EfivarsStep) or bool(faults(step))
+
+
+RuntimeSubjectStep = RuntimeStep | AliveStep | EfivarsStep | RebootStep | KexecRefusedStep
+RuntimeExpectation = RuntimeFaultExpected | RuntimeServicesExpected | FirmwareBitsExpected

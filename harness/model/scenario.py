@@ -5,48 +5,30 @@ The field descriptions are the reference: docs/scenario-reference.md and the JSO
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from pydantic import Field, model_validator
 
 from harness.model import xen
-from harness.model.base import Size, Value
-from harness.model.expectations import (
-    AcpiPresent,
-    BootServicesMemoryFreed,
-    CrashRegionKept,
-    E820Stable,
-    Expectation,
-    FakeMemExact,
-    KexecWouldOverlap,
-    NoRamdisk,
-    PagingLevels,
-    RuntimeMapKept,
-    SoftReservedExact,
-    TableIntact,
-)
-from harness.model.memory import MemoryRequest, outside_mistake
-from harness.model.names import Syscall, TableName, TpmInterface
-from harness.model.runtime_steps import KexecRefusedStep, RuntimeRequest, mistake
-from harness.model.steps import (
-    BootOptions,
-    BootStep,
-    CaptureStep,
-    CrashKernelStep,
-    CrashStep,
-    KexecOptions,
-    KexecStep,
-    NextKernel,
-    Step,
-)
-from harness.model.tables import TableRequest
+from harness.model.base import Size, Value, short_forms
+from harness.model.expectations import AnyExpectation, Expectation
+from harness.model.kdump import CaptureStep, CrashKernelStep, CrashStep
+from harness.model.kexec import KexecOptions, KexecStep, NextKernel, Syscall
+from harness.model.memorymap import MemoryRequest, outside_mistake
+from harness.model.names import TableName, TpmInterface
+from harness.model.runtime import KexecRefusedStep, RuntimeRequest, mistake
+from harness.model.steps import AnyStep, Step
+from harness.model.tables import NoRamdisk, TableRequest
+from harness.model.vitals import BootOptions, BootStep
 
 MAX_TABLES = 16
 """What the EFI agent takes (MAX_TABLES in plan.h)."""
-FAKE_MEM_PARAMETER = "efi_fake_mem="
-SHORT_STEPS = ("boot", "page_tables", "stress", "alive", "reboot")
-SHORT_EXPECTATIONS = ("no_crash", "no_ramdisk", "kdump_clean", "acpi_present", "e820_stable")
+SHORT_STEPS = short_forms(AnyStep)
+SHORT_EXPECTATIONS = short_forms(AnyExpectation)
+
+
+def _long(item: Any, short: dict[str, object]) -> Any:
+    return {item: short[item]} if isinstance(item, str) and item in short else item
 
 
 class Machine(Value):
@@ -151,9 +133,9 @@ class Scenario(Value):
             return data
         data = dict(data)
         if isinstance(data.get("steps"), list):
-            data["steps"] = [{step: {}} if step in SHORT_STEPS else step for step in data["steps"]]
+            data["steps"] = [_long(step, SHORT_STEPS) for step in data["steps"]]
         if isinstance(data.get("expect"), list):
-            data["expect"] = [{item: True} if item in SHORT_EXPECTATIONS else item for item in data["expect"]]
+            data["expect"] = [_long(item, SHORT_EXPECTATIONS) for item in data["expect"]]
         return data
 
     @model_validator(mode="after")
@@ -188,15 +170,6 @@ class Scenario(Value):
             raise ValueError("no_ramdisk and a last kexec with no_initrd belong together")
         if wanted and any(isinstance(step, KexecRefusedStep) for step in self.steps):
             raise ValueError("kexec_refused tries the next kernel with its initrd: not with no_initrd")
-        return self
-
-    @model_validator(mode="after")
-    def _a_tpm_for_its_log(self) -> Scenario:
-        wanted = [item.table_intact for item in self.expect if isinstance(item, TableIntact)]
-        wanted += [item.kexec_would_overlap for item in self.expect if isinstance(item, KexecWouldOverlap)]
-        log = next((name for name in wanted if name in (TableName.TPM_LOG, TableName.TPM_FINAL_LOG)), None)
-        if log is not None and self.machine.tpm is None:
-            raise ValueError(f"{log} needs a machine with a TPM: machine: {{tpm: tis}} or {{tpm: crb}}")
         return self
 
     @model_validator(mode="after")
@@ -239,18 +212,8 @@ class Scenario(Value):
         return self
 
     @model_validator(mode="after")
-    def _something_to_fake(self) -> Scenario:
-        if not any(isinstance(item, FakeMemExact | SoftReservedExact) for item in self.expect):
-            return self
-        lines = [self.cmdline, self.boot.cmdline, *(following.cmdline for following in self.following)]
-        if not any(FAKE_MEM_PARAMETER in word for line in lines for word in line):
-            raise ValueError(f"fake_mem and soft_reserved need {FAKE_MEM_PARAMETER} on a command line")
-        return self
-
-    @model_validator(mode="after")
-    def _something_to_compare(self) -> Scenario:
-        """What an expectation about seams between kernels needs to be one."""
-        wrong = next((text for item in self.expect for text in _vacuous(self, item)), None)
+    def _something_to_judge(self) -> Scenario:
+        wrong = next(filter(None, (item.vacuous(self) for item in self.expect)), None)
         if wrong:
             raise ValueError(wrong)
         return self
@@ -274,25 +237,7 @@ class Scenario(Value):
                 found.append(step.crash_kernel)
         return tuple(found)
 
-
-def _vacuous(scenario: Scenario, item: Any) -> Iterator[str]:
-    """Why an expectation cannot be met or broken by the steps of this scenario; nothing when it can."""
-    match item:
-        case AcpiPresent() if scenario.machine.cpus < 2:
-            yield "acpi_present needs machine: {cpus: 2} or more: without ACPI a kernel finds one CPU"
-        case E820Stable() if len(scenario.kexecs) < 2:
-            yield "e820_stable needs two kexec steps or more: it compares what kexec'ed kernels are given"
-        case RuntimeMapKept() if not scenario.kexecs:
-            yield "runtime_map needs a kexec step: it compares kexec'ed kernels with the one before"
-        case CrashRegionKept() if not any(
-            word.startswith("crashkernel=")
-            for line in (scenario.cmdline, scenario.boot.cmdline, *(kexec.cmdline for kexec in scenario.kexecs))
-            for word in line
-        ):
-            yield "crash_region needs crashkernel= on a command line"
-        case BootServicesMemoryFreed() if any(
-            word in ("noefi", "efi=debug") for word in (*scenario.cmdline, *scenario.boot.cmdline)
-        ):
-            yield "boot_services_memory cannot be seen with noefi or efi=debug: nothing is freed then"
-        case PagingLevels() if len(item.paging_levels) != 1 + len(scenario.following):
-            yield f"paging_levels needs one number for each of the {1 + len(scenario.following)} kernels"
+    @property
+    def cmdlines(self) -> tuple[list[str], ...]:
+        """What the scenario puts on the command line of each kernel, in the order in which they run."""
+        return tuple([*self.cmdline, *more] for more in (self.boot.cmdline, *(item.cmdline for item in self.following)))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from harness.model import guids
-from harness.model.base import Address, Size, Value
+from harness.model.base import Address, ExpectationValue, Size, Value
 from harness.model.names import MemoryType, TableName
+
+if TYPE_CHECKING:
+    from harness.model.scenario import Scenario
 
 PAGE_BYTES = 4096
 MAX_CONTENT_BYTES = 4 * 2**20
@@ -190,3 +193,41 @@ TableRequest = Annotated[
 ]
 """One table to install before the kernel starts. To add one: a request, a class with one key, its name here, and its
 Kind in harness/evidence/tables/kinds.py."""
+
+
+class TableIntact(ExpectationValue):
+    table_intact: TableName = Field(
+        description="The table's bytes, read from outside at every epoch border, are what firmware handed over; "
+        "its canaries too; and what the kernel shows of it in sysfs agrees."
+    )
+
+    def vacuous(self, scenario: Scenario) -> str:
+        return _no_tpm(scenario, self.table_intact)
+
+
+class KexecWouldOverlap(ExpectationValue):
+    kexec_would_overlap: TableName = Field(
+        description="Proof that the run can find the bug at all: a kexec segment covers the table, or would have "
+        "covered it had the kernel not kept the table's pages reserved."
+    )
+
+    def vacuous(self, scenario: Scenario) -> str:
+        return _no_tpm(scenario, self.kexec_would_overlap)
+
+
+class NoRamdisk(ExpectationValue):
+    no_ramdisk: Literal[True] = Field(
+        default=True,
+        description="The last kernel, which a kexec with no_initrd starts, finds no initrd: it prints no `RAMDISK:` "
+        "line and comes to where a kernel without a root file system ends, `Unable to mount root fs`; although the EFI "
+        "stub's INITRD table of the first boot is in its list of tables.",
+    )
+
+
+def _no_tpm(scenario: Scenario, name: TableName) -> str:
+    if name in (TableName.TPM_LOG, TableName.TPM_FINAL_LOG) and scenario.machine.tpm is None:
+        return f"{name} needs a machine with a TPM: machine: {{tpm: tis}} or {{tpm: crb}}"
+    return ""
+
+
+TablesExpectation = TableIntact | KexecWouldOverlap | NoRamdisk

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.model.base import Value
+from harness.model.base import ExpectationValue, Value
 from harness.model.kernel import HypervisorImage
 from harness.model.names import TableName
 
@@ -57,18 +57,18 @@ class XenTableOptions(Value):
     )
 
 
-class XenTable(Value):
+class XenTable(ExpectationValue):
     xen_table: XenTableOptions = Field(description="What became of a table, seen from outside and by dom0.")
 
 
-class XenTablesProtected(Value):
+class XenTablesProtected(ExpectationValue):
     xen_tables: Literal["protected"] = Field(
         description="dom0 takes no configuration table out of memory that Xen does not keep: each one that it names "
         "lies in memory of runtime services, ACPI or reserved, or is called unusable."
     )
 
 
-class XenReused(Value):
+class XenReused(ExpectationValue):
     xen_reused: TableName = Field(
         description="Proof that the run can find the bug at all: when dom0 was up, other bytes lay where firmware had "
         "left the table, else nothing was proved (ERROR)."

@@ -9,19 +9,9 @@ from pathlib import Path
 from harness.errors import InputError
 from harness.evidence.tables.kinds import KINDS
 from harness.firmware.agent_plan import FwCfgFile, fw_cfg_files
-from harness.model.actions import (
-    Action,
-    CaptureAction,
-    CrashAction,
-    CrashKernelAction,
-    KexecAction,
-    PageTablesAction,
-    StressAction,
-)
-from harness.model.expectations import EfiPageTables, KexecWouldOverlap, NoRamdisk, TableIntact
 from harness.model.kernel import HypervisorImage, KernelImage
+from harness.model.kexec import KexecOptions, NextKernel
 from harness.model.names import TableName
-from harness.model.pagetables import EfiPages
 from harness.model.plan import (
     TPM_CHARDEV,
     Accel,
@@ -34,20 +24,10 @@ from harness.model.plan import (
     TablePlan,
 )
 from harness.model.scenario import Scenario
-from harness.model.steps import (
-    BootStep,
-    CaptureStep,
-    CrashKernelStep,
-    CrashStep,
-    KexecOptions,
-    KexecStep,
-    NextKernel,
-    PageTablesStep,
-    StressStep,
-)
 from harness.model.tables import OneTable, PrivateRequest
 from harness.subjects.kdump import plan as captureplan
 from harness.subjects.memorymap.plan import memory_plan
+from harness.subjects.registry import SUBJECTS
 from harness.subjects.runtime import plan as runtimeplan
 from harness.subjects.runtime.plan import RuntimeDriver
 from harness.subjects.seams import optionrom
@@ -184,40 +164,11 @@ def _epochs(scenario: Scenario, prepared: Prepared, nonce: str) -> tuple[EpochPl
             zip(scenario.following, prepared.kernels[1:], prepared.initrds[1:], strict=True), 2
         )
     ]
-    actions = _actions(scenario)
-    return tuple(epoch.model_copy(update={"actions": tuple(actions[epoch.number])}) for epoch in (first, *later))
+    return (first, *later)
 
 
 def _rootless(options: NextKernel) -> bool:
     return isinstance(options, KexecOptions) and options.no_initrd
-
-
-def _actions(scenario: Scenario) -> dict[int, list[Action]]:
-    """What is done in each epoch: the steps between the start of its kernel and the start of the next one."""
-    epoch = 1
-    actions: dict[int, list[Action]] = {epoch: []}
-    for step in scenario.steps:
-        match step:
-            case BootStep():
-                continue
-            case KexecStep():
-                actions[epoch].append(KexecAction())
-            case CrashKernelStep():
-                actions[epoch].append(CrashKernelAction())
-            case CrashStep():
-                actions[epoch].append(CrashAction(crash=step.crash))
-            case CaptureStep():
-                actions[epoch].append(CaptureAction(capture=step.capture))
-            case PageTablesStep():
-                actions[epoch].append(PageTablesAction())
-            case StressStep():
-                actions[epoch].append(StressAction(stress=step.stress))
-            case _:
-                actions[epoch].extend(runtimeplan.actions(step))
-        if isinstance(step, KexecStep | CrashStep):
-            epoch += 1
-            actions[epoch] = []
-    return actions
 
 
 def _payloads(epochs: Sequence[EpochPlan]) -> tuple[Payload, ...]:
@@ -256,18 +207,7 @@ def _table_plan(table: OneTable, nonce: str) -> TablePlan:
 
 
 def _watched(scenario: Scenario) -> tuple[TableName, ...]:
-    named = {
-        item.table_intact if isinstance(item, TableIntact) else item.kexec_would_overlap
-        for item in scenario.expect
-        if isinstance(item, TableIntact | KexecWouldOverlap)
-    }
-    named |= xenplan.watched(scenario)
-    if any(isinstance(item, EfiPageTables) and item.efi_page_tables is EfiPages.WX_FREE for item in scenario.expect):
-        named.add(TableName.MEMATTR)
-    # What is installed is read back in any case: that is the proof that it was.
-    named |= {table.name for table in scenario.firmware.tables}
-    if any(isinstance(item, NoRamdisk) for item in scenario.expect):
-        named.add(TableName.INITRD)
+    named = {name for subject in SUBJECTS for name in subject.watched(scenario)}
     return tuple(name for name in TableName if name in named)
 
 

@@ -12,7 +12,8 @@ from harness.evidence.defect import Defect
 from harness.evidence.ranges import PAGE_BYTES, Range
 from harness.evidence.segments import Segment, Sizes
 from harness.evidence.tables import kinds as tables
-from harness.model.names import Syscall, TableName
+from harness.model.kexec import Syscall
+from harness.model.names import TableName
 from harness.model.plan import EpochPlan, Plan, TablePlan
 from harness.model.record import FrameEntry, Point, SampleEntry
 from harness.record.record import Record

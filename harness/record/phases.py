@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.machine.feed import Data, Event, Line, Match
 from harness.machine.frame import Frame
-from harness.model.actions import CrashAction
+from harness.model.kdump import CrashStep
 from harness.model.plan import Plan
 from harness.model.record import Phase
 
@@ -63,9 +63,7 @@ class State:
 
 def captures(plan: Plan) -> frozenset[int]:
     """The epochs whose kernel captures the memory of the one before."""
-    return frozenset(
-        epoch.number + 1 for epoch in plan.epochs if any(isinstance(action, CrashAction) for action in epoch.actions)
-    )
+    return frozenset(epoch + 1 for epoch, _ in plan.steps(CrashStep))
 
 
 def step(state: State, data: Data) -> tuple[State, tuple[Entered, ...]]:

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness.model.base import Value
+from harness.model.causes import Mark
 from harness.model.record import Phase
-from harness.model.verdict import Attempt, Cause, Status, Verdict
+from harness.model.verdict import Attempt, Status, Verdict
 
-_INFRA = frozenset({Cause.HOST, Cause.QEMU_DIED, Cause.PORT_LOST, Cause.CLOCK_SKEW})
 _BEFORE_A_KERNEL = frozenset({Phase.START, Phase.FIRMWARE, Phase.AGENT})
 
 
@@ -17,7 +17,8 @@ def worth_another(verdict: Verdict) -> bool:
     """Did the host fail before a kernel had started? Then nothing was tested, and nothing is hidden by trying again."""
     return (
         verdict.status is Status.ERROR
-        and verdict.cause in _INFRA
+        and verdict.cause is not None
+        and verdict.cause.mark is Mark.INFRA
         and verdict.phase in _BEFORE_A_KERNEL
         and bool(verdict.run_dir)
     )

@@ -11,17 +11,7 @@ from harness.firmware.varstore import make_varstore
 from harness.machine.feed import Feed
 from harness.machine.machine import LAST_WORDS_S, Machine
 from harness.model import autopsy
-from harness.model.actions import (
-    Action,
-    CaptureAction,
-    CrashAction,
-    CrashKernelAction,
-    KexecAction,
-    KexecRefusedAction,
-    PageTablesAction,
-    StressAction,
-)
-from harness.model.plan import EpochPlan, Plan
+from harness.model.plan import Plan
 from harness.model.record import EndKind, Phase, Point, RunEnd
 from harness.plan.planner import input_files
 from harness.record.phases import captures
@@ -31,12 +21,9 @@ from harness.stage.hostfault import silent_qemu, stopped_tpm
 from harness.stage.listener import Listener
 from harness.stage.recorder import Recorder
 from harness.stage.stage import EndedError, Helpers, Stage
-from harness.subjects.kdump import act as kdump
+from harness.subjects.acts import ACTS
 from harness.subjects.kdump import disk as vmcoredisk
-from harness.subjects.kexec import act as kexec
-from harness.subjects.pagetables import act as pagetables
-from harness.subjects.runtime import act as runtime
-from harness.subjects.vitals import act as boot
+from harness.subjects.vitals.act import begun
 from harness.subjects.xen import disk as xendisk
 
 _REAPED_S = 5.0
@@ -135,17 +122,15 @@ class _Run:
         self._began = stage.clocks()
 
     def to_the_end(self) -> tuple[EndKind, str]:
-        """Do every action of every epoch; how it ended, in words."""
+        """Do every step; how it ended, in words."""
         stage = self._stage
         try:
-            boot.firmware(stage)
-            for epoch in stage.plan.epochs:
-                if epoch.without_initrd:
-                    boot.rootless(stage)
-                else:
-                    boot.up(stage, epoch)
-                for action in epoch.actions:
-                    self._do(action, epoch)
+            epoch = 0
+            for step in stage.plan.scenario.steps:
+                ACTS[type(step)](stage, step, epoch)
+                if step.starts_next:
+                    epoch += 1
+                    begun(stage, stage.plan.epochs[epoch - 1])
         except EndedError as ended:
             stage.recorder.freeze()
             kind, detail = self._whose(ended)
@@ -173,27 +158,6 @@ class _Run:
             return EndKind.CLOCK_SKEW, f"{skew}; {ended.detail}"
         silent = silent_qemu(self._stage.machine) or stopped_tpm(self._stage.machine)
         return (EndKind.HOST, f"{silent}; {ended.detail}") if silent else (ended.kind, ended.detail)
-
-    def _do(self, action: Action, epoch: EpochPlan) -> None:
-        following = self._stage.plan.epochs[epoch.number :]
-        match action:
-            case KexecAction():
-                kexec.kexec(self._stage, following[0])
-            case CrashKernelAction():
-                kdump.load(self._stage, following[0])
-            case CrashAction():
-                kdump.crash(self._stage, action.crash, following[0])
-            case CaptureAction():
-                kdump.capture(self._stage, action.capture)
-            case PageTablesAction():
-                pagetables.look(self._stage)
-            case StressAction():
-                pagetables.stress(self._stage, action.stress)
-            case KexecRefusedAction():
-                # On Xen there is no next kernel: it is tried with dom0's own.
-                runtime.kexec_refused(self._stage, action, following[0] if following else epoch)
-            case _:
-                runtime.do(self._stage, action)
 
     def _last_samples(self, kind: EndKind) -> None:
         """What the watched memory holds after a bad end, when QEMU can still be asked."""

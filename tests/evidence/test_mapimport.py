@@ -11,7 +11,7 @@ from harness.evidence.efimap import EfiRegion
 from harness.evidence.mapimport import FIRMWARE_ROOM_BYTES, scale, to_yaml
 from harness.evidence.ranges import Range
 from harness.load import yaml12
-from harness.model.memory import MapFile, RangeType, overlap_mistake, ram
+from harness.model.memorymap import MapFile, RangeType, overlap_mistake, ram
 
 from .test_efilog import HYPERV
 

@@ -16,7 +16,7 @@ from harness.evidence.ranges import Range
 from harness.evidence.tables import bgrt
 from harness.evidence.tables.canary import canary_bytes
 from harness.firmware.build import AgentBinary
-from harness.model.runtime import FirmwareArch
+from harness.model.driver import FirmwareArch
 
 pytestmark = [pytest.mark.qemu, pytest.mark.skipif(QEMU is None, reason="no qemu-system-x86_64 on PATH")]
 

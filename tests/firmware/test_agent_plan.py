@@ -7,14 +7,13 @@ import pytest
 from harness.errors import InputError
 from harness.firmware.agent_plan import FwCfgFile, agent_plan, fw_cfg_files
 from harness.model import guids
-from harness.model.expectations import NoCrash
+from harness.model.driver import Fault, FirmwareArch, MemattrChoice, RuntimePlan, Service
 from harness.model.kernel import KernelImage
-from harness.model.memory import MemoryPlan, RangePlan, RangeType
+from harness.model.memorymap import MemoryPlan, RangePlan, RangeType
 from harness.model.names import MemoryType, TableName
 from harness.model.plan import Accel, AcpiPlan, Budgets, EpochPlan, FirmwareFiles, Plan, TablePlan
-from harness.model.runtime import Fault, FirmwareArch, MemattrChoice, RuntimePlan, Service
 from harness.model.scenario import Scenario
-from harness.model.steps import BootOptions, BootStep
+from harness.model.vitals import BootOptions, BootStep, NoCrash
 
 KERNEL = KernelImage(
     name="k",

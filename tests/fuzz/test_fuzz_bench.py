@@ -18,7 +18,7 @@ from harness.evidence.fakemem import parse_cmdline
 from harness.fuzz.campaign import Found, Outcome, Result
 from harness.fuzz.fake_mem import Bench
 from harness.load.scenarios import Variant
-from harness.model.expectations import SoftReservedExact
+from harness.model.fakemem import SoftReservedExact
 from harness.model.record import Phase
 from harness.model.verdict import Status, Verdict
 from harness.session.session import Session

@@ -17,7 +17,7 @@ from harness.fuzz.campaign import Found, Outcome, Result, search
 from harness.fuzz.entries import MAX_ENTRIES, Entries, allowed, generate, shrink
 from harness.fuzz.fake_mem import write_scenario
 from harness.load import load_files
-from harness.model.expectations import FakeMemExact, SoftReservedExact
+from harness.model.fakemem import FakeMemExact, SoftReservedExact
 
 Kernel = Callable[[Sequence[EfiRegion], Sequence[FakeEntry]], list[EfiRegion | None]]
 

@@ -9,8 +9,9 @@ import pytest
 from load_samples import ROOT
 
 from harness.load import Variant, find_files, load_files, load_known_issues, load_selection, match
-from harness.model.expectations import KexecWouldOverlap, TableIntact
-from harness.model.names import MemoryType, Syscall, TableName
+from harness.model.kexec import Syscall
+from harness.model.names import MemoryType, TableName
+from harness.model.tables import KexecWouldOverlap, TableIntact
 from harness.model.verdict import Cause
 
 SCENARIOS = ROOT / "scenarios"

@@ -13,6 +13,7 @@ from harness.evidence.logbook import LOGBOOK_BYTES, MAGIC, VERSION
 from harness.evidence.pagetables import Capture
 from harness.evidence.paging import Leaf
 from harness.model import guids
+from harness.model.driver import Service
 from harness.model.plan import Accel, Plan
 from harness.model.record import (
     CommandEntry,
@@ -25,7 +26,6 @@ from harness.model.record import (
     RunEnd,
     SampleEntry,
 )
-from harness.model.runtime import Service
 from harness.record.observations import Observations
 from harness.record.record import Record
 from harness.subjects.runtime.plan import RuntimeDriver

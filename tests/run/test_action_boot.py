@@ -9,10 +9,9 @@ from typing import Any, cast
 
 from goldens import TESTDATA
 
-from harness.model.plan import EpochPlan
 from harness.model.record import ControlEntry, Point
 from harness.stage.stage import Stage
-from harness.subjects.vitals.act import up
+from harness.subjects.vitals.act import begun
 
 from .synthetic import kernel, plan, prepared, scenario
 
@@ -49,7 +48,7 @@ class Fake:
         return self.answer
 
     def up(self) -> None:
-        up(cast("Stage", self), cast("EpochPlan", SimpleNamespace(number=2)))
+        begun(cast("Stage", self), self.plan.epochs[1])
 
 
 def test_cr4_of_all_cpus_is_kept_while_they_stand_still() -> None:

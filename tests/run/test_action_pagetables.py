@@ -13,7 +13,7 @@ import pytest
 from harness.evidence import pagetables
 from harness.evidence.pagetables import Capture
 from harness.machine.frame import Frame
-from harness.model.pagetables import StressOptions
+from harness.model.pagetables import PageTablesOptions, PageTablesStep, StressOptions, StressStep
 from harness.model.record import Point, SampleEntry
 from harness.stage.stage import EndedError, Stage
 from harness.subjects.pagetables.act import look, stress
@@ -21,6 +21,8 @@ from tests.evidence.recorded_tables import KERNELS, recorded
 
 from .pagetable_records import LOGBOOK_AT, logbook_page
 from .synthetic import NONCE
+
+LOOK = PageTablesStep(page_tables=PageTablesOptions())
 
 
 @dataclass
@@ -81,7 +83,7 @@ def machine(**changes: int) -> Machine:
 
 def test_firmware_is_called_first_and_all_is_read_at_one_moment() -> None:
     made = machine()
-    look(made.stage)
+    look(made.stage, LOOK, 1)
     assert made.log[:2] == ["command page-tables", "wait page-tables 10"]
     assert set(made.log[2:]) == {"read stopped"}
     assert [(sample.epoch, sample.point, sample.subject) for sample in made.samples] == [
@@ -98,8 +100,8 @@ def test_firmware_is_called_first_and_all_is_read_at_one_moment() -> None:
 def test_two_looks_in_one_epoch_are_two_pairs_of_files() -> None:
     made = machine()
     stage = made.stage
-    look(stage)
-    look(stage)
+    look(stage, LOOK, 1)
+    look(stage, LOOK, 1)
     assert len(made.files) == len(made.samples) == 4
 
 
@@ -110,7 +112,7 @@ def test_without_a_call_in_the_logbook_no_tables_are_read(case: str) -> None:
         made.frames.pop()
     if case == "overwritten":
         made.logbook = bytes(4096)
-    look(made.stage)
+    look(made.stage, LOOK, 1)
     assert "page-tables" not in {sample.subject for sample in made.samples}
     assert made.log[-1].startswith("note page tables: no call")
 
@@ -124,13 +126,13 @@ def test_a_run_that_ends_while_the_guest_calls_ends_the_step() -> None:
 
     stage.wait = ended  # type: ignore[method-assign, assignment]
     with pytest.raises(EndedError, match="gone"):
-        look(stage)
+        look(stage, LOOK, 1)
     assert made.samples == []
 
 
 def test_stress_reads_the_logbook_before_and_after() -> None:
     made = machine()
-    stress(made.stage, StressOptions(calls=200, loaders=3))
+    stress(made.stage, StressStep(stress=StressOptions(calls=200, loaders=3)), 1)
     fields = {"calls": "200", "loaders": "3"}
     assert made.log == ["read", f"command stress {fields}", "wait stress 110", "read"]
     assert [sample.subject for sample in made.samples] == ["logbook", "logbook"]

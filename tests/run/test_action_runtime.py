@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from pydantic import TypeAdapter
 
 from harness.machine.frame import Frame
-from harness.model.actions import AliveAction, EfivarsAction, KexecRefusedAction, RebootAction, RuntimeAction
-from harness.model.names import Syscall
 from harness.model.record import EndKind, SampleEntry
-from harness.model.runtime import Fault
-from harness.model.runtime_steps import RebootBy, RebootOptions, RuntimeCall, RuntimeOptions
+from harness.model.steps import AnyStep, Step
 from harness.stage.stage import EndedError, Stage
-from harness.subjects.runtime import act as runtime
+from harness.subjects.acts import ACTS
 
 from .synthetic import NONCE, kernel, plan, prepared, scenario
 
@@ -77,17 +76,26 @@ class Machine:
         return cast("Stage", stage)
 
 
-def call(fault: Fault | None = None) -> RuntimeAction:
-    return RuntimeAction(runtime=RuntimeOptions(call=RuntimeCall.SET_VARIABLE, fault=fault, wait_s=7))
+def step(written: object) -> AnyStep:
+    return TypeAdapter(Step).validate_json(json.dumps(written))
 
 
-def reboot(fault: Fault | None = None) -> RebootAction:
-    return RebootAction(reboot=RebootOptions(by=RebootBy.EFI, fault=fault))
+def do(stage: Stage, written: object) -> None:
+    found = step(written)
+    ACTS[type(found)](stage, found, 1)
+
+
+def call(fault: str | None = None) -> object:
+    return {"runtime": {"call": "set-variable", "fault": fault, "wait_s": 7}}
+
+
+def reboot(fault: str | None = None) -> object:
+    return {"reboot": {"by": "efi", "fault": fault}}
 
 
 def test_a_call_stands_between_two_readings_of_the_logbook() -> None:
     machine = Machine()
-    runtime.do(machine.stage, call(Fault.LOOP))
+    do(machine.stage, call("loop"))
     asked = "runtime call=set-variable wait_s=7 fault=loop"
     assert machine.log == ["logbook", asked, "wait called 17", "logbook"]
     assert [(item.epoch, item.subject, item.address) for item in machine.samples] == [
@@ -98,7 +106,7 @@ def test_a_call_stands_between_two_readings_of_the_logbook() -> None:
 
 def test_a_call_without_fault_names_none() -> None:
     machine = Machine()
-    runtime.do(machine.stage, call())
+    do(machine.stage, call())
     assert machine.log[1] == "runtime call=set-variable wait_s=7"
 
 
@@ -106,54 +114,55 @@ def test_a_call_without_fault_names_none() -> None:
 def test_the_logbook_is_read_when_the_machine_is_lost(ends: EndKind, read: int) -> None:
     machine = Machine(ends=ends)
     with pytest.raises(EndedError):
-        runtime.do(machine.stage, call(Fault.LOOP))
+        do(machine.stage, call("loop"))
     assert machine.log.count("logbook") == read
 
 
 def test_without_a_driver_there_is_no_logbook() -> None:
     machine = Machine(driver=False)
-    runtime.do(machine.stage, reboot())
+    do(machine.stage, reboot())
     assert (machine.samples, "logbook" in machine.log) == ([], False)
 
 
 def test_round_trips_get_time_to_be_done() -> None:
     machine = Machine()
-    runtime.do(machine.stage, EfivarsAction(round_trips=1000))
+    do(machine.stage, {"efivars": {"round_trips": 1000}})
     assert machine.log[1:3] == ["efivars round_trips=1000 wait_s=60", "wait efivars 70"]
 
 
 def test_alive_is_asked() -> None:
     machine = Machine()
-    runtime.do(machine.stage, AliveAction())
+    do(machine.stage, {"alive": {}})
     assert machine.log == ["alive", "wait alive 30"]
 
 
 def test_a_reset_is_waited_for_from_before_the_command() -> None:
     machine = Machine()
-    runtime.do(machine.stage, reboot())
+    do(machine.stage, reboot())
     assert machine.log == ["logbook", "reboot", "wait rebooting 20", "ending reset 10 since 17", "logbook"]
 
 
 def test_after_a_fault_in_reset_firmware_may_run_again() -> None:
     machine = Machine(ends=EndKind.BACK_IN_FIRMWARE)
     machine.wait = lambda kind, *_args, **_options: Frame(NONCE, 1, kind, {})  # type: ignore[method-assign]
-    runtime.do(machine.stage, reboot(Fault.LOOP))
+    do(machine.stage, reboot("loop"))
     assert machine.log[1:3] == ["reboot fault=loop", "ending back-in-firmware reset 10 since 17"]
     with pytest.raises(EndedError):
-        runtime.do(machine.stage, reboot())
+        do(machine.stage, reboot())
 
 
 @pytest.mark.parametrize("answer", [{"runtime": "absent"}, {"runtime": "present", "arm_errno": "22"}])
 def test_a_fault_that_is_not_armed_is_not_waited_for(answer: dict[str, str]) -> None:
     machine = Machine(answer)
-    runtime.do(machine.stage, reboot(Fault.LOOP))
+    do(machine.stage, reboot("loop"))
     assert not any(word.startswith("ending") for word in machine.log)
 
 
 def test_a_load_to_be_refused_names_the_next_kernel() -> None:
     machine = Machine()
-    target = plan(scenario(), prepared([kernel()] * 2)).epochs[1]
-    runtime.kexec_refused(machine.stage, KexecRefusedAction(syscall=Syscall.LOAD), target)
+    stage = machine.stage
+    stage.plan.epochs = plan(scenario(), prepared([kernel()] * 2)).epochs  # type: ignore[misc]
+    do(stage, {"kexec_refused": {"syscall": "load"}})
     assert machine.log == [
         "try-load syscall=load kernel=kernel0 kernel_size=2000000 initrd=initrd1 initrd_size=5004096",
         "wait tried 30",

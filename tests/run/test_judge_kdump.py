@@ -100,7 +100,7 @@ def test_a_dump_that_nobody_kept(raw: Kdump) -> None:
 
 
 def test_another_format_than_was_asked_for(raw: Kdump) -> None:
-    raw.edit_plan(lambda plan: plan["epochs"][1]["actions"][0]["capture"].update(filter=31))
+    raw.edit_plan(lambda plan: plan["scenario"]["steps"][-1]["capture"].update(filter=31))
     red(raw.judge(), Cause.VMCORE_CORRUPT, "kdump: file")
 
 
@@ -344,7 +344,7 @@ def test_no_crash_knows_the_injected_crash_from_another(raw: Kdump) -> None:
 
 
 def test_a_filter_of_another_level(filtered: Kdump) -> None:
-    filtered.edit_plan(lambda plan: plan["epochs"][1]["actions"][0]["capture"].update(filter=1))
+    filtered.edit_plan(lambda plan: plan["scenario"]["steps"][-1]["capture"].update(filter=1))
     red(filtered.judge(), Cause.VMCORE_FILTER, "kdump: filter")
 
 

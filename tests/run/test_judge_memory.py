@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.model.memory import RangeType
+from harness.model.memorymap import RangeType
 from harness.model.verdict import Cause, Status, Verdict
 
 from .records import Copy, said

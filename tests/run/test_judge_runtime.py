@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.model.runtime import Fault, Service
+from harness.model.driver import Fault, Service
 from harness.model.verdict import Cause, Check, KnownIssue, Status, Verdict
 
 from .records import Copy

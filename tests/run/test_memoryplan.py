@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.model.memory import RangeType
+from harness.model.memorymap import RangeType
 
 from .synthetic import kernel, plan, prepared, scenario
 

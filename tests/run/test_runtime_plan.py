@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from harness.errors import InputError
-from harness.model.actions import AliveAction, EfivarsAction, KexecRefusedAction, RebootAction, RuntimeAction
+from harness.model.base import StepValue
+from harness.model.driver import Fault, FirmwareArch, MemattrChoice, Service
 from harness.model.plan import Plan
-from harness.model.runtime import Fault, FirmwareArch, MemattrChoice, Service
+from harness.model.runtime import RuntimeStep
 from harness.plan.planner import Prepared
 from harness.subjects.runtime.plan import RuntimeDriver
 
@@ -32,7 +33,7 @@ def planned(*steps: Any, kernels: int = 1, firmware: Any = None, arch: FirmwareA
     return plan(of, having(kernels, arch))
 
 
-def test_steps_become_actions_of_their_epoch() -> None:
+def test_each_step_is_of_its_epoch() -> None:
     made = planned(
         {"runtime": {"call": "set-variable"}},
         "alive",
@@ -43,11 +44,9 @@ def test_steps_become_actions_of_their_epoch() -> None:
         {"reboot": {"by": "efi", "fault": "loop"}},
         kernels=2,
     )
-    first, second = (epoch.actions for epoch in made.epochs)
-    assert [type(action) for action in first[:3]] == [RuntimeAction, AliveAction, KexecRefusedAction]
-    assert [type(action) for action in second] == [EfivarsAction, RuntimeAction, RebootAction]
-    assert isinstance(second[1], RuntimeAction)
-    assert (second[1].runtime.fault, second[1].runtime.wait_s) == (Fault.LOOP, 9)
+    assert [epoch for epoch, _ in made.steps(StepValue)] == [0, 1, 1, 1, 1, 2, 2, 2]
+    (first, _), (second, call) = made.steps(RuntimeStep)
+    assert (first, second, call.runtime.fault, call.runtime.wait_s) == (1, 2, Fault.LOOP, 9)
     assert made.payloads[0].serial == "kernel0"  # which alive reads; it needs no disk of its own
     assert Plan.model_validate_json(made.model_dump_json()) == made
 

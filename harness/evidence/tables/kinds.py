@@ -272,13 +272,6 @@ TPM_TABLES = frozenset({TableName.TPM_LOG, TableName.TPM_FINAL_LOG})
 """Those that a kernel shows only when its driver has found the TPM."""
 
 
-CONSEQUENCES: Mapping[Cause, frozenset[Cause]] = {
-    Cause.STALE_INITRD: frozenset({Cause.STALE_INITRD, Cause.PANIC}),
-    Cause.UNACCEPTED_CORRUPT: frozenset({Cause.UNACCEPTED_CORRUPT, Cause.STUB_FAILED, Cause.PANIC}),
-}
-"""What else is wrong when a kernel dies of what lies where a table was."""
-
-
 def title(name: TableName) -> str:
     """What of a table is watched, for people."""
     return KINDS[name].title or KINDS[name].word
@@ -286,4 +279,4 @@ def title(name: TableName) -> str:
 
 def corrupt(name: TableName) -> Cause:
     """The cause of a FAIL for a table whose bytes have changed."""
-    return Cause(f"{name}-corrupt")
+    return Cause[f"{name.name}_CORRUPT"]

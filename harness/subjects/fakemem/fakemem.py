@@ -12,7 +12,7 @@ from harness.evidence.fakemem import FakeEntry
 from harness.evidence.fakemem_compare import Difference, changed_since, compare, undone
 from harness.evidence.fakemem_log import MALFORMED, Row, entries_taken, printed_maps
 from harness.evidence.ranges import PAGE_BYTES
-from harness.model.names import FakeMem
+from harness.model.fakemem import FakeMem
 from harness.model.plan import EpochPlan
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.record.observations import Observations

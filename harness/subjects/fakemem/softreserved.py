@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from harness.evidence import e820, fakemem, iomem
 from harness.evidence.ranges import Range, merged, without
-from harness.model.names import SoftReserved
+from harness.model.fakemem import SoftReserved
 from harness.model.plan import EpochPlan
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.record.observations import Observations

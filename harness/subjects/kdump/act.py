@@ -13,7 +13,7 @@ from harness.evidence.defect import Defect
 from harness.evidence.symbols import SymbolTable
 from harness.machine.feed import Happening, Line
 from harness.machine.frame import Frame
-from harness.model.kdump import CaptureOptions, CrashOptions, CrashTrigger, task_name
+from harness.model.kdump import CaptureStep, CrashKernelStep, CrashStep, CrashTrigger, task_name
 from harness.model.plan import EpochPlan
 from harness.model.record import EndKind, Point
 from harness.stage.stage import EndedError, Stage
@@ -33,19 +33,19 @@ _BANNER = re.compile(r"Linux version \d")
 _GZIP_LEVEL = 1
 
 
-def load(stage: Stage, target: EpochPlan) -> None:
+def load(stage: Stage, _step: CrashKernelStep, epoch: int) -> None:
     """Load the capture kernel.
 
     Raises:
         EndedError: it could not be loaded, or the run ended.
     """
-    kexec.load(stage, "load-crash", target)
+    kexec.load(stage, "load-crash", stage.plan.epochs[epoch])
     stage.wait("crash-ready", stage.plan.budgets.reply_s)
     stage.sample(Point.LOADED)
-    _keep_symbols(stage, stage.plan.epochs[target.number - 2])
+    _keep_symbols(stage, stage.plan.epochs[epoch - 1])
 
 
-def crash(stage: Stage, options: CrashOptions, target: EpochPlan) -> None:
+def crash(stage: Stage, step: CrashStep, epoch: int) -> None:
     """Crash the running kernel; returns when the capture kernel has printed its first line.
 
     All of the crashed kernel's memory is sampled twice on the way.
@@ -53,7 +53,8 @@ def crash(stage: Stage, options: CrashOptions, target: EpochPlan) -> None:
     Raises:
         EndedError: there was no crash, no capture kernel came, or the run ended.
     """
-    truth = GroundTruth(stage, target.number - 1, sampled_ranges(_iomem(stage)))
+    options = step.crash
+    truth = GroundTruth(stage, epoch, sampled_ranges(_iomem(stage)))
     budgets = stage.plan.budgets
     stage.command("crash", {"by": options.by.value, "task": task_name(stage.plan.nonce)})
     stage.wait("crashing", budgets.reply_s, tolerate=(EndKind.PANIC,))
@@ -80,13 +81,14 @@ def crash(stage: Stage, options: CrashOptions, target: EpochPlan) -> None:
         truth.forget()
 
 
-def capture(stage: Stage, options: CaptureOptions) -> None:
+def capture(stage: Stage, step: CaptureStep, _epoch: int) -> None:
     """Write the vmcore, and take it out of the machine.
 
     Raises:
         EndedError: it could not be written, or the run ended.
         HostError: it cannot be kept.
     """
+    options = step.capture
     wanted = "raw" if options.filter is None else str(options.filter)
     stage.command("capture", {"filter": wanted, "disk": SERIAL})
     frame = _copied(stage)
@@ -174,3 +176,6 @@ def _write(stage: Stage, name: str, data: bytes) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise HostError(f"{path}: {error.strerror}") from error
+
+
+ACTS = {CrashKernelStep: load, CrashStep: crash, CaptureStep: capture}

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from harness.evidence import klog
 from harness.evidence.iomem import system_ram
 from harness.evidence.ranges import Range
 from harness.model.record import EndKind, Phase, RunEnd
 from harness.model.verdict import Cause, Check, Evidence, Status
-from harness.record.observations import Observations
 from harness.subjects.common import failed, passed
-from harness.subjects.kdump.file import check_crash, check_file, check_origin
-from harness.subjects.kdump.filter import check_filter
-from harness.subjects.kdump.memory import check_memory, check_ranges, check_truth
-from harness.subjects.kdump.stack import check_cpus, check_stack
 from harness.subjects.kdump.view import CRASH_KERNEL, INCOMPLETE, KdumpView
 
 _CAPTURE = "kdump: capture"
@@ -32,22 +27,6 @@ _OUT_OF_MEMORY = re.compile(
 _ELFCOREHDR = re.compile(r"\belfcorehdr=\S+")
 _SILENT_ENDS = (EndKind.QEMU_DIED, EndKind.HOST, EndKind.INTERRUPTED)
 """Nobody under test is at fault; the check of the run's end says so."""
-
-
-def kdump_rules() -> Iterator[tuple[str, Callable[[Observations], Check | None]]]:
-    """Every check of a kdump by its name. What is decoded for one is there for the others."""
-    views: list[KdumpView] = []
-
-    def on(check: Callable[[KdumpView], Check | None]) -> Callable[[Observations], Check | None]:
-        def run(observations: Observations) -> Check | None:
-            if not views:
-                views.append(KdumpView(observations))
-            return check(views[0])
-
-        return run
-
-    for name, check in _CHECKS:
-        yield name, on(check)
 
 
 def check_capture(view: KdumpView) -> Check | None:
@@ -203,18 +182,3 @@ def check_region(view: KdumpView) -> Check | None:
 
 def _text(ranges: tuple[Range, ...] | list[Range]) -> str:
     return ", ".join(map(str, ranges))
-
-
-_CHECKS: tuple[tuple[str, Callable[[KdumpView], Check | None]], ...] = (
-    (_CAPTURE, check_capture),
-    (_REGION, check_region),
-    ("kdump: file", check_file),
-    ("kdump: origin", check_origin),
-    ("kdump: crash", check_crash),
-    ("kdump: cpus", check_cpus),
-    ("kdump: stack", check_stack),
-    ("kdump: ranges", check_ranges),
-    ("kdump: memory", check_memory),
-    ("kdump: panic to capture", check_truth),
-    ("kdump: filter", check_filter),
-)

@@ -14,9 +14,16 @@ from harness.evidence.groundtruth import Digests, Pair, digests_of, pairs
 from harness.evidence.ranges import Range
 from harness.evidence.symbols import SymbolTable
 from harness.evidence.vmcore import Dump, FileDefect, open_dump
-from harness.model.actions import CaptureAction, CrashAction
-from harness.model.expectations import KdumpClean
-from harness.model.kdump import TRIGGERS, CaptureOptions, CrashOptions, Trigger, task_name
+from harness.model.kdump import (
+    TRIGGERS,
+    CaptureOptions,
+    CaptureStep,
+    CrashOptions,
+    CrashStep,
+    KdumpClean,
+    Trigger,
+    task_name,
+)
 from harness.model.plan import EpochPlan
 from harness.model.record import EndKind, MemoryEntry, Point, VmcoreEntry
 from harness.record.observations import Observations
@@ -41,7 +48,7 @@ class KdumpView:
     @cached_property
     def crashed(self) -> EpochPlan:
         """The epoch whose kernel is crashed."""
-        return next(epoch for epoch in self.observations.plan.epochs if _has(epoch, CrashAction))
+        return self.observations.plan.epochs[self._injected[0] - 1]
 
     @cached_property
     def capture(self) -> EpochPlan:
@@ -49,12 +56,16 @@ class KdumpView:
         return self.observations.plan.epochs[self.crashed.number]
 
     @cached_property
+    def _injected(self) -> tuple[int, CrashStep]:
+        return next(self.observations.plan.steps(CrashStep))
+
+    @property
     def crash(self) -> CrashOptions:
-        return next(action.crash for action in self.crashed.actions if isinstance(action, CrashAction))
+        return self._injected[1].crash
 
     @cached_property
     def options(self) -> CaptureOptions:
-        return next(action.capture for action in self.capture.actions if isinstance(action, CaptureAction))
+        return next(step.capture for _, step in self.observations.plan.steps(CaptureStep))
 
     @property
     def trigger(self) -> Trigger:
@@ -178,7 +189,3 @@ class KdumpView:
     def log_nonces(self) -> tuple[str, ...]:
         """Of the runs that the dump's log speaks of, by the kernel's command line."""
         return tuple(dict.fromkeys(match[1] for line in self.log for match in _NONCE.finditer(line.text)))
-
-
-def _has(epoch: EpochPlan, kind: type[CrashAction]) -> bool:
-    return any(isinstance(action, kind) for action in epoch.actions)

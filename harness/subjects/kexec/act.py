@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from harness.model.kexec import KexecStep
 from harness.model.plan import EpochPlan
 from harness.model.record import EndKind, Phase, Point
 from harness.stage.stage import EndedError, Stage
 
 
-def kexec(stage: Stage, target: EpochPlan) -> None:
-    """Load the kernel of ``target`` and jump into it.
+def kexec(stage: Stage, _step: KexecStep, epoch: int) -> None:
+    """Load the kernel of the epoch after ``epoch`` and jump into it.
 
     Raises:
         EndedError: it could not be loaded, or the run ended.
     """
-    load(stage, "load", target)
+    load(stage, "load", stage.plan.epochs[epoch])
     stage.sample(Point.LOADED)
     stage.command("exec")
     stage.wait("leaving", stage.plan.budgets.reply_s)
@@ -42,3 +43,6 @@ def load(stage: Stage, command: str, target: EpochPlan) -> None:
             EndKind.GUEST_ERROR,
             f"kexec could not load the next kernel (rc {loaded.fields.get('rc')}): {words[-1] if words else ''}",
         )
+
+
+ACTS = {KexecStep: kexec}

@@ -11,7 +11,7 @@ from harness.evidence.defect import Defect
 from harness.evidence.efimap import CONVENTIONAL, EfiRegion
 from harness.evidence.ranges import Range
 from harness.evidence.tables import canary
-from harness.model.memory import MapEntry, MapRequest, MemoryPlan, RangePlan, RangeType
+from harness.model.memorymap import MapEntry, MapRequest, MemoryPlan, RangePlan, RangeType
 from harness.model.record import Point
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.record.observations import MadeRange, Observations

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
 from harness.evidence import crash, efimap
 from harness.evidence.ranges import Range, align_up
-from harness.model.expectations import KernelPlaced, PlacedWhere
-from harness.model.memory import RangeType
+from harness.model.memorymap import PlacedWhere, RangeType
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.record.observations import Observations
 
@@ -16,13 +14,6 @@ _NAME = "kernel_placed"
 _ALLOCATIONS = "kernel_placed: allocations"
 _LOW_END = 1 << 32
 _FAILURE = "page allocation failure"
-
-
-def expected(expectation: object) -> Iterator[tuple[str, Callable[[Observations], Check | None]]]:
-    """The checks of ``kernel_placed``; none of another expectation."""
-    if isinstance(expectation, KernelPlaced):
-        yield _NAME, partial(check_placed, where=expectation.kernel_placed)
-        yield _ALLOCATIONS, check_allocations
 
 
 def check_placed(observations: Observations, where: PlacedWhere) -> Check:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.model.memory import MemoryPlan, RangePlan, RangeType
+from harness.model.memorymap import MemoryPlan, RangePlan, RangeType
 from harness.model.scenario import Scenario
 
 

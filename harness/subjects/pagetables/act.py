@@ -7,16 +7,16 @@ from harness.evidence.defect import Defect
 from harness.evidence.logbook import LOGBOOK_BYTES, ServiceLog
 from harness.evidence.ranges import Range
 from harness.machine.frame import Frame
-from harness.model.pagetables import StressOptions
+from harness.model.driver import Service
+from harness.model.pagetables import PageTablesStep, StressStep
 from harness.model.record import Point, SampleEntry
-from harness.model.runtime import Service
 from harness.stage.stage import Stage
 
 _CALLS_A_REPLY = 20
 """Of the stress calls in the time that any other reply may take: each is two calls of firmware, variables and all."""
 
 
-def look(stage: Stage) -> None:
+def look(stage: Stage, _step: PageTablesStep, _epoch: int) -> None:
     """Have firmware called once; then read, all at one moment, the driver's logbook and the tables it names.
 
     What cannot be read becomes a note: whether that matters is for the checks.
@@ -35,12 +35,13 @@ def look(stage: Stage) -> None:
     _keep(stage, pagetables.SAMPLE, Range.sized(called.page_table, 4096), pagetables.encode(capture))
 
 
-def stress(stage: Stage, options: StressOptions) -> None:
+def stress(stage: Stage, step: StressStep, _epoch: int) -> None:
     """Have firmware called many times beside processes that use its addresses; the logbook is read before and after.
 
     Raises:
         EndedError: the guest did not answer, or the run ended.
     """
+    options = step.stress
     _read_logbook(stage)
     stage.command("stress", {"calls": str(options.calls), "loaders": str(options.loaders)})
     stage.wait("stress", stage.plan.budgets.reply_s * (1 + options.calls // _CALLS_A_REPLY))
@@ -77,3 +78,6 @@ def _keep(stage: Stage, subject: str, where: Range, data: bytes) -> None:
         sha256=sha256,
     )
     stage.writer.append(entry)
+
+
+ACTS = {PageTablesStep: look, StressStep: stress}

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from harness.evidence import logbook, pagetables, stress
 from harness.evidence.defect import Defect
 from harness.evidence.stress import Loader, Stress
-from harness.model.actions import StressAction
-from harness.model.pagetables import StressOptions
+from harness.model.driver import Service
+from harness.model.pagetables import StressOptions, StressStep
 from harness.model.plan import Accel, EpochPlan
 from harness.model.record import Entry, FrameEntry, SampleEntry
-from harness.model.runtime import Service
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.record.observations import Observations
 from harness.record.record import Record
@@ -38,7 +37,7 @@ def check_stress(observations: Observations) -> Check:
     """Every epoch with a stress step."""
     seen: list[_Seen] = []
     for plan in observations.plan.epochs:
-        asked = [action.stress for action in plan.actions if isinstance(action, StressAction)]
+        asked = [step.stress for epoch, step in observations.plan.steps(StressStep) if epoch == plan.number]
         frames = [*observations.record.frames("stress", plan.number), *[None] * len(asked)]
         for options, frame in zip(asked, frames, strict=False):
             found = _look(observations, plan, options, frame)

@@ -12,9 +12,9 @@ from harness.evidence.pagetables import Capture
 from harness.evidence.paging import Leaf, Run
 from harness.evidence.ptdump import Comparison
 from harness.evidence.ranges import Range
+from harness.model.driver import Service
 from harness.model.plan import EpochPlan
 from harness.model.record import FrameEntry, SampleEntry
-from harness.model.runtime import Service
 from harness.model.verdict import Cause, Evidence, Status
 from harness.record.observations import Observations
 from harness.subjects.fakemem.fakemem import Unusable

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from harness.evidence.logbook import LOGBOOK_BYTES
 from harness.machine.frame import Frame
-from harness.model.actions import AliveAction, EfivarsAction, KexecRefusedAction, RebootAction, RuntimeAction
-from harness.model.plan import EpochPlan
 from harness.model.record import EndKind, Point, SampleEntry
+from harness.model.runtime import AliveStep, EfivarsStep, KexecRefusedStep, RebootStep, RuntimeStep
 from harness.stage.stage import EndedError, Stage
 
 LOGBOOK_SAMPLE = "driver-logbook"
@@ -14,35 +13,17 @@ LOGBOOK_SAMPLE = "driver-logbook"
 _TRIPS_A_SECOND = 20
 """Of the slowest host; measured under TCG: some 400."""
 
-RuntimeActions = RuntimeAction | AliveAction | EfivarsAction | RebootAction
+
+def _alive(stage: Stage, _step: AliveStep, _epoch: int) -> None:
+    stage.command("alive")
+    stage.wait("alive", 3 * stage.plan.budgets.reply_s)
 
 
-def do(stage: Stage, action: RuntimeActions) -> None:
-    """One action.
-
-    Raises:
-        EndedError: the guest did not answer, or the run ended.
-    """
-    match action:
-        case RuntimeAction():
-            _call(stage, action)
-        case EfivarsAction():
-            _efivars(stage, action.round_trips)
-        case AliveAction():
-            stage.command("alive")
-            stage.wait("alive", 3 * stage.plan.budgets.reply_s)
-        case RebootAction():
-            _reboot(stage, action)
-
-
-def kexec_refused(stage: Stage, action: KexecRefusedAction, target: EpochPlan) -> None:
-    """Try to load the kernel of ``target`` by a call that must refuse it.
-
-    Raises:
-        EndedError: the guest did not answer, or the run ended.
-    """
+def _kexec_refused(stage: Stage, step: KexecRefusedStep, epoch: int) -> None:
+    """Try to load the next kernel by a call that must refuse it. On Xen there is none: dom0's own is tried."""
+    target = stage.plan.epochs[min(epoch, len(stage.plan.epochs) - 1)]
     fields = {
-        "syscall": action.syscall.value,
+        "syscall": step.kexec_refused.syscall.value,
         "kernel": target.kernel_serial,
         "kernel_size": str(target.kernel.size_bytes),
         "initrd": target.initrd_serial,
@@ -52,15 +33,16 @@ def kexec_refused(stage: Stage, action: KexecRefusedAction, target: EpochPlan) -
     stage.wait("tried", stage.plan.budgets.load_s)
 
 
-def _call(stage: Stage, action: RuntimeAction) -> None:
-    options = action.runtime
+def _call(stage: Stage, step: RuntimeStep, _epoch: int) -> None:
+    options = step.runtime
     fields = {"call": options.call.value, "wait_s": str(options.wait_s)}
     if options.fault is not None:
         fields["fault"] = options.fault.value
     _ask(stage, "runtime", fields, "called", options.wait_s + stage.plan.budgets.reply_s)
 
 
-def _efivars(stage: Stage, round_trips: int) -> None:
+def _efivars(stage: Stage, step: EfivarsStep, _epoch: int) -> None:
+    round_trips = step.efivars.round_trips
     wait_s = round(stage.plan.budgets.reply_s + round_trips / _TRIPS_A_SECOND)
     fields = {"round_trips": str(round_trips), "wait_s": str(wait_s)}
     _ask(stage, "efivars", fields, "efivars", wait_s + stage.plan.budgets.reply_s)
@@ -79,13 +61,13 @@ def _ask(stage: Stage, command: str, fields: dict[str, str], answer: str, timeou
     _read_logbook(stage)
 
 
-def _reboot(stage: Stage, action: RebootAction) -> None:
+def _reboot(stage: Stage, step: RebootStep, _epoch: int) -> None:
     """The machine must reset: QEMU, started with ``-action reboot=shutdown``, says SHUTDOWN guest-reset and stops.
 
     After a fault in ResetSystem a kernel may go to firmware's reset vector instead ("Reboot through BIOS"): then
     firmware runs again without a reset, and overwrites the logbook.
     """
-    fields = {} if action.reboot.fault is None else {"fault": action.reboot.fault.value}
+    fields = {} if step.reboot.fault is None else {"fault": step.reboot.fault.value}
     _read_logbook(stage)
     since = stage.cursor
     stage.command("reboot", fields)
@@ -93,7 +75,7 @@ def _reboot(stage: Stage, action: RebootAction) -> None:
     if answer.fields.get("runtime") == "absent" or answer.fields.get("arm_errno", "0") != "0":
         return  # what keeps the fault from being armed is for the checks
     try:
-        wanted = {EndKind.RESET} if action.reboot.fault is None else {EndKind.RESET, EndKind.BACK_IN_FIRMWARE}
+        wanted = {EndKind.RESET} if step.reboot.fault is None else {EndKind.RESET, EndKind.BACK_IN_FIRMWARE}
         stage.ending(wanted, stage.plan.budgets.reply_s, since)
     except EndedError as ended:
         if ended.kind is not EndKind.QEMU_DIED:
@@ -126,3 +108,12 @@ def _read_logbook(stage: Stage) -> None:
             sha256=sha256,
         )
     )
+
+
+ACTS = {
+    RuntimeStep: _call,
+    AliveStep: _alive,
+    EfivarsStep: _efivars,
+    RebootStep: _reboot,
+    KexecRefusedStep: _kexec_refused,
+}

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.evidence.logbook import Logbook
-from harness.model.actions import AliveAction, KexecRefusedAction, RebootAction
-from harness.model.plan import Plan
 from harness.model.record import CommandEntry, EndKind, EventEntry, FrameEntry
-from harness.model.runtime_steps import RebootBy
+from harness.model.runtime import AliveStep, KexecRefusedStep, RebootBy, RebootStep
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.record.observations import Observations
 from harness.subjects.runtime.calls import Call, calls
@@ -20,7 +18,7 @@ _SHOWN_BYTES = 4096
 def check_alive(observations: Observations) -> Check | None:
     """Every look at the machine found it alive; None when the scenario takes none, or the run ended before."""
     looks = [entry for entry in observations.record.commands if entry.name == "alive"]
-    wanted = sum(isinstance(action, AliveAction) for epoch in observations.plan.epochs for action in epoch.actions)
+    wanted = len(list(observations.plan.steps(AliveStep)))
     if not looks or not wanted:
         return None
     evidence: list[Evidence] = []
@@ -74,33 +72,33 @@ def _left(observations: Observations) -> set[str]:
 
 def check_reboot(observations: Observations) -> Check | None:
     """The machine was reset; None when the scenario does not, or the run ended before."""
-    action = _reboot(observations.plan)
+    step = next((step for _, step in observations.plan.steps(RebootStep)), None)
     asked = next((entry for entry in observations.record.commands if entry.name == "reboot"), None)
-    if action is None or asked is None:
+    if step is None or asked is None:
         return None
     call = next(call for call in calls(observations) if call.command is asked)
     event = next((entry for entry in observations.record.events if _resets(entry) and entry.t_s > asked.t_s), None)
     end = observations.record.end
     if _through_bios(observations, call, event):
         text = (
-            f"reboot by {action.reboot.by}: firmware runs again from its reset vector, as after a fault in ResetSystem "
+            f"reboot by {step.reboot.by}: firmware runs again from its reset vector, as after a fault in ResetSystem "
             "it should; the machine itself was not reset"
         )
         return _check("reboot", Status.PASS, None, text, asked.epoch)
     if event is None or end is None or end.kind is not EndKind.COMPLETE:
         said = end.detail if end is not None else "the record has no end"
-        text = f"reboot by {action.reboot.by}: the machine was not reset ({said})"
+        text = f"reboot by {step.reboot.by}: the machine was not reset ({said})"
         hint = "Look at the last console lines; a fault in ResetSystem is judged by runtime_fault."
         return _check("reboot", Status.FAIL, Cause.REBOOT_FAILED, text, asked.epoch, hint=hint)
     reached = call.delta("runtime_calls")
-    if action.reboot.by is RebootBy.EFI and reached == 0 and not _off(observations, asked):
+    if step.reboot.by is RebootBy.EFI and reached == 0 and not _off(observations, asked):
         text = "reboot=efi: the machine was reset, but the driver's hook of ResetSystem was never called"
         return _check("reboot", Status.ERROR, Cause.SETUP_NOT_PROVED, text, asked.epoch)
     by = "" if not reached else f", by firmware's ResetSystem ({reached} call{'s' if reached > 1 else ''})"
     where = Evidence(
         text=f"QMP SHUTDOWN {event.data}, {event.t_s - asked.t_s:.1f} s after the command", where="journal.jsonl"
     )
-    text = f"reboot by {action.reboot.by}: the machine was reset{by}"
+    text = f"reboot by {step.reboot.by}: the machine was reset{by}"
     return _check("reboot", Status.PASS, None, text, asked.epoch, evidence=(where,))
 
 
@@ -121,19 +119,9 @@ def _off(observations: Observations, asked: CommandEntry) -> bool:
     return lost or any(call.field("runtime") == "absent" for call in before)
 
 
-def _reboot(plan: Plan) -> RebootAction | None:
-    actions = (action for epoch in plan.epochs for action in epoch.actions)
-    return next((action for action in actions if isinstance(action, RebootAction)), None)
-
-
 def check_kexec_refused(observations: Observations) -> Check | None:
     """Every load that must be refused was, with ENOEXEC, or on Xen in any words; None when the scenario tries none."""
-    wanted = [
-        action
-        for epoch in observations.plan.epochs
-        for action in epoch.actions
-        if isinstance(action, KexecRefusedAction)
-    ]
+    wanted = list(observations.plan.steps(KexecRefusedStep))
     frames = list(observations.record.frames("tried"))
     if not wanted:
         return None

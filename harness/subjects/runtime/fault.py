@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from harness.evidence.defect import Defect
 from harness.evidence.logbook import Logbook
+from harness.model.driver import Fault, Service, Trap
 from harness.model.record import EndKind
-from harness.model.runtime import Fault, Service, Trap
-from harness.model.runtime_steps import Containment
+from harness.model.runtime import Containment
 from harness.model.verdict import Cause, Check, Status
 from harness.record.observations import Observations
 from harness.subjects.runtime.calls import EINTR, EINVAL, EIO, Call, calls

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.model.actions import (
-    Action,
-    AliveAction,
-    EfivarsAction,
-    KexecRefusedAction,
-    RebootAction,
-    RuntimeAction,
-)
-from harness.model.kdump import CrashTrigger
+from harness.model.driver import FirmwareArch, RuntimePlan
+from harness.model.kdump import CrashStep, CrashTrigger
+from harness.model.kexec import KexecStep
+from harness.model.pagetables import PageTablesStep, StressStep
 from harness.model.plan import EpochPlan, FirmwareFiles, Payload
-from harness.model.runtime import FirmwareArch, RuntimePlan
-from harness.model.runtime_steps import (
+from harness.model.runtime import (
     AliveStep,
-    EfivarsStep,
-    KexecRefusedStep,
     RebootStep,
     RuntimeRequest,
-    RuntimeStep,
     faults,
     wants_driver,
 )
 from harness.model.scenario import Scenario
-from harness.model.steps import CrashStep, KexecStep, PageTablesStep, Step, StressStep
+from harness.model.steps import Step
 
 _DISK = "initrd1"
 """Serial of the disk that ``alive`` reads where no kexec has given the machine one: the first kernel's own initrd."""
@@ -79,21 +70,6 @@ def _wanted_by(step: Step) -> bool:
     if isinstance(step, CrashStep):
         return step.crash.by is CrashTrigger.FIRMWARE_FAULT
     return wants_driver(step) or isinstance(step, PageTablesStep | StressStep)
-
-
-def actions(step: Step) -> Iterator[Action]:
-    """What is done for a step about runtime services; nothing for other steps."""
-    match step:
-        case RuntimeStep():
-            yield RuntimeAction(runtime=step.runtime)
-        case AliveStep():
-            yield AliveAction()
-        case EfivarsStep():
-            yield EfivarsAction(round_trips=step.efivars.round_trips)
-        case RebootStep():
-            yield RebootAction(reboot=step.reboot)
-        case KexecRefusedStep():
-            yield KexecRefusedAction(syscall=step.kexec_refused.syscall)
 
 
 def disk(scenario: Scenario, first: EpochPlan) -> tuple[Payload, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.evidence.logbook import Logbook
-from harness.model.runtime import Service
-from harness.model.runtime_steps import RuntimeWork
+from harness.model.driver import Service
+from harness.model.runtime import RuntimeWork
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.record.observations import Observations
 from harness.subjects.runtime.calls import Call, calls

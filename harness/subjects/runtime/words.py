@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.model.runtime import Trap
+from harness.model.driver import Trap
 from harness.model.verdict import Evidence
 from harness.subjects.runtime.calls import Call
 

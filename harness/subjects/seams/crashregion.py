@@ -10,7 +10,7 @@ from harness.evidence import e820, klog, setupdata
 from harness.evidence.defect import Defect
 from harness.evidence.iomem import Resource, at
 from harness.evidence.ranges import Range
-from harness.model.actions import CaptureAction
+from harness.model.kdump import CaptureStep
 from harness.model.plan import EpochPlan
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.record.observations import Observations
@@ -47,8 +47,9 @@ class _Seen:
 def check_crash_region(observations: Observations) -> Check:
     """``Crash kernel`` in /proc/iomem of each kernel with crashkernel=, where the kernel said it is."""
     seen: list[_Seen] = []
+    captures = {epoch for epoch, _ in observations.plan.steps(CaptureStep)}
     for plan in observations.plan.epochs:
-        if _PARAMETER not in plan.cmdline or any(isinstance(action, CaptureAction) for action in plan.actions):
+        if _PARAMETER not in plan.cmdline or plan.number in captures:
             continue
         rows = observations.iomem(plan.number)
         if not rows:

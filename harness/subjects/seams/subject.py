@@ -1,21 +1,20 @@
-"""The checks of what one kernel hands to the next, for the judge."""
+"""The row of what one kernel hands to the next besides tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
-from harness.model.expectations import (
+from harness.model.causes import Cause
+from harness.model.seams import (
     AcpiPresent,
     BootServicesMemoryFreed,
     CrashRegionKept,
     E820Stable,
-    Expectation,
     PagingLevels,
     RuntimeMapKept,
 )
-from harness.model.verdict import Cause, Check
-from harness.record.observations import Observations
+from harness.subjects.claims import Always, Rule, Subject
 from harness.subjects.seams.acpi import check_acpi
 from harness.subjects.seams.bootservices import check_boot_services_memory
 from harness.subjects.seams.crashregion import check_crash_region
@@ -24,38 +23,25 @@ from harness.subjects.seams.optionroms import check_option_roms
 from harness.subjects.seams.paginglevels import check_paging_levels
 from harness.subjects.seams.runtimemap import check_runtime_map
 
-Rule = tuple[str, Callable[[Observations], Check | None]]
 
-NAMES = ("acpi_present", "e820_stable", "runtime_map", "crash_region", "paging_levels", "boot_services_memory")
-"""Their summaries are worth the headline of a PASS."""
-TELLING = (
-    Cause.ACPI_LOST,
-    Cause.E820_GROWS,
-    Cause.E820_CHANGED,
-    Cause.RUNTIME_MAP_CHANGED,
-    Cause.PAGING_LEVELS,
-    Cause.BOOT_SERVICES_LOST,
+def _levels(item: PagingLevels) -> Iterator[Rule]:
+    yield "paging_levels", partial(check_paging_levels, levels=item.paging_levels)
+
+
+SUBJECT = Subject(
+    name="seams",
+    causes=(
+        *(Cause.ACPI_LOST, Cause.E820_GROWS, Cause.E820_CHANGED, Cause.RUNTIME_MAP_CHANGED),
+        *(Cause.PAGING_LEVELS, Cause.BOOT_SERVICES_LOST, Cause.CRASH_REGION_LOST),
+    ),
+    expectations={
+        AcpiPresent: lambda _item: [("acpi_present", check_acpi)],
+        E820Stable: lambda _item: [("e820_stable", check_e820_stable)],
+        RuntimeMapKept: lambda _item: [("runtime_map", check_runtime_map)],
+        CrashRegionKept: lambda _item: [("crash_region", check_crash_region)],
+        BootServicesMemoryFreed: lambda _item: [("boot_services_memory", check_boot_services_memory)],
+        PagingLevels: _levels,
+    },
+    always=(Always(60, "option ROMs", check_option_roms),),
+    headline=("acpi_present", "e820_stable", "runtime_map", "crash_region", "paging_levels", "boot_services_memory"),
 )
-"""Causes, the one that says most first."""
-
-
-def always() -> Iterator[Rule]:
-    """Checks of the machine itself; None where it has nothing of the kind."""
-    yield "option ROMs", check_option_roms
-
-
-def expected(expectation: Expectation) -> Iterator[Rule]:
-    """The check of an expectation; nothing for one of another subject."""
-    match expectation:
-        case AcpiPresent():
-            yield "acpi_present", check_acpi
-        case E820Stable():
-            yield "e820_stable", check_e820_stable
-        case RuntimeMapKept():
-            yield "runtime_map", check_runtime_map
-        case CrashRegionKept():
-            yield "crash_region", check_crash_region
-        case BootServicesMemoryFreed():
-            yield "boot_services_memory", check_boot_services_memory
-        case PagingLevels(paging_levels=levels):
-            yield "paging_levels", partial(check_paging_levels, levels=levels)

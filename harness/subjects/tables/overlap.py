@@ -10,7 +10,8 @@ from harness.evidence import efimap, iomem
 from harness.evidence.placement import KernelNeeds, counterfactual
 from harness.evidence.segments import Role, Segment, overlapping
 from harness.evidence.tables.kinds import KINDS
-from harness.model.names import Syscall, TableName
+from harness.model.kexec import Syscall
+from harness.model.names import TableName
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.record.observations import Baseline, Load, Observations
 

@@ -11,7 +11,8 @@ from harness.evidence.ranges import Range
 from harness.evidence.segments import Role, Segment, overlapping
 from harness.evidence.tables import canary
 from harness.evidence.tables.kinds import KINDS, corrupt
-from harness.model.names import Syscall, TableName
+from harness.model.kexec import Syscall
+from harness.model.names import TableName
 from harness.model.record import EndKind, Point, SampleEntry
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.record.observations import Baseline, Load, Observations

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from harness.evidence.defect import Defect
 from harness.machine.frame import Frame
 from harness.machine.registers import read_registers
-from harness.model.expectations import PagingLevels
 from harness.model.plan import EpochPlan
 from harness.model.record import ControlEntry, EndKind, Point
+from harness.model.seams import PagingLevels
+from harness.model.vitals import BootStep
 from harness.record.observations import MadeRange
 from harness.stage.stage import Stage
 from harness.stage.watch import Watch
@@ -17,7 +18,7 @@ from harness.subjects.tables.locate import late_tables, locate, locate_late
 from harness.subjects.xen import act as xen
 
 
-def firmware(stage: Stage) -> None:
+def firmware(stage: Stage, _step: BootStep, _epoch: int) -> None:
     """Firmware, then the EFI agent, up to the start of the first kernel.
 
     Raises:
@@ -41,7 +42,20 @@ def firmware(stage: Stage) -> None:
     stage.nudge(b"S", "start", timeout_s)
 
 
-def up(stage: Stage, epoch: EpochPlan) -> None:
+def begun(stage: Stage, epoch: EpochPlan) -> None:
+    """The kernel of ``epoch`` has come as far as it goes by itself: to its guest agent's report, or without an initrd
+    to its end.
+
+    Raises:
+        EndedError: it did not come so far.
+    """
+    if epoch.without_initrd:
+        _rootless(stage)
+    else:
+        _up(stage, epoch)
+
+
+def _up(stage: Stage, epoch: EpochPlan) -> None:
     """The kernel of ``epoch`` has booted and its guest agent reported.
 
     Raises:
@@ -76,7 +90,7 @@ def _keep_control(stage: Stage) -> None:
     stage.writer.append(entry)
 
 
-def rootless(stage: Stage) -> None:
+def _rootless(stage: Stage) -> None:
     """A kernel without an initrd: it panics, at the latest where it would mount its root.
 
     Raises:
@@ -92,3 +106,6 @@ def _watch(stage: Stage, located: Iterable[Watch | str]) -> None:
             stage.watches.append(found)
         else:
             stage.recorder.note(found)
+
+
+ACTS = {BootStep: firmware}

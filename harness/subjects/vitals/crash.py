@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.evidence import crash
 from harness.evidence.crash import Crash, Severity
-from harness.model.actions import CrashAction
-from harness.model.kdump import TRIGGERS
+from harness.model.kdump import TRIGGERS, CrashStep
 from harness.model.record import Phase
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.record.observations import Observations
@@ -46,17 +45,14 @@ def _wanted(observations: Observations, fatal: Sequence[Crash]) -> Sequence[Cras
     """The reports of the crash that was injected: from the farewell of the guest agent to the end of that epoch, when
     the first that a trigger of this kind makes is among them. Whether it is the right one is judged by its dump.
     """
-    for epoch in observations.plan.epochs:
-        by = next((action.crash.by for action in epoch.actions if isinstance(action, CrashAction)), None)
-        begin = next(
-            (p for p in observations.record.phases if (p.phase, p.epoch) == (Phase.CRASHED, epoch.number)), None
-        )
-        if by is None or begin is None:
+    for epoch, step in observations.plan.steps(CrashStep):
+        begin = next((p for p in observations.record.phases if (p.phase, p.epoch) == (Phase.CRASHED, epoch)), None)
+        if begin is None:
             continue
-        end = observations.begin_offset(epoch.number + 1)
+        end = observations.begin_offset(epoch + 1)
         offsets = {line.number: line.offset for line in observations.lines}
         report = [item for item in fatal if begin.console_offset <= offsets[item.line_number] < end]
-        if any(re.search(TRIGGERS[by].report, item.text) for item in report):
+        if any(re.search(TRIGGERS[step.crash.by].report, item.text) for item in report):
             return report
     return ()
 

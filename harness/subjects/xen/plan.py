@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from harness.errors import HostError
 from harness.model.kernel import HypervisorImage
-from harness.model.names import TableName
 from harness.model.plan import Accel, EpochPlan, Plan
-from harness.model.runtime_steps import KexecRefusedStep
+from harness.model.runtime import KexecRefusedStep
 from harness.model.scenario import Scenario
-from harness.model.xen import HypervisorPlan, XenReused, XenTable
+from harness.model.xen import HypervisorPlan
 
 CONFIG_FILE = "xen.cfg"
 KERNEL_FILE = "vmlinuz"
@@ -43,12 +42,6 @@ def hypervisor_plan(scenario: Scenario, image: HypervisorImage | None, dom0: Epo
         load_options=f"xen.efi -cfg={CONFIG_FILE}{' -mapbs' if wanted.mapbs else ''}",
         config=config,
     )
-
-
-def watched(scenario: Scenario) -> set[TableName]:
-    """The tables that the scenario's expectations of Xen speak of."""
-    asked = {item.xen_table.table for item in scenario.expect if isinstance(item, XenTable)}
-    return asked | {item.xen_reused for item in scenario.expect if isinstance(item, XenReused)}
 
 
 OWN_SERIALS = {"kernel_serial": "kernel0", "initrd_serial": "initrd0"}

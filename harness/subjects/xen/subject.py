@@ -1,38 +1,56 @@
-"""Which checks belong to the expectations of a scenario with a hypervisor."""
+"""The row of Xen between firmware and the kernel."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
-from harness.model.base import Value
-from harness.model.verdict import Cause, Check
+from harness.model.causes import Cause
+from harness.model.kernel import Capability, KernelImage
+from harness.model.names import TableName
+from harness.model.scenario import Scenario
 from harness.model.xen import XenReused, XenTable, XenTablesProtected
-from harness.record.observations import Observations
+from harness.subjects.claims import Always, Rule, Subject
 from harness.subjects.xen.history import check_xen_reused
-from harness.subjects.xen.hypervisor import check_xen_tables
+from harness.subjects.xen.hypervisor import check_hypervisor, check_xen_tables
 from harness.subjects.xen.outcome import check_xen_table
 
-Rule = tuple[str, Callable[[Observations], Check | None]]
 
-DAMAGE = (Cause.XEN_TABLE_UNPROTECTED, Cause.XEN_TABLE_LOST)
-"""Accuse Xen or dom0 only where the tables were set up as planned, on the Xen that was planned."""
-CONSEQUENCES = {
-    Cause.XEN_TABLE_UNPROTECTED: frozenset(
-        {Cause.XEN_TABLE_UNPROTECTED, Cause.DOM0_CRASHED, Cause.PANIC, Cause.OOPS, Cause.HANG}
+def _table(item: XenTable) -> Iterator[Rule]:
+    yield f"xen_table: {item.xen_table.table}", partial(check_xen_table, options=item.xen_table)
+
+
+def _reused(item: XenReused) -> Iterator[Rule]:
+    yield f"xen_reused: {item.xen_reused}", partial(check_xen_reused, name=item.xen_reused)
+
+
+def _needs(scenario: Scenario, kernels: Sequence[KernelImage]) -> Iterator[tuple[KernelImage, Capability]]:
+    if scenario.hypervisor is not None:
+        yield kernels[0], Capability.XEN_DOM0
+
+
+def _watched(scenario: Scenario) -> Iterator[TableName]:
+    for item in scenario.expect:
+        match item:
+            case XenTable():
+                yield item.xen_table.table
+            case XenReused():
+                yield item.xen_reused
+
+
+SUBJECT = Subject(
+    name="xen",
+    causes=(
+        *(Cause.XEN_TABLE_UNPROTECTED, Cause.XEN_TABLE_LOST, Cause.XEN_RESERVE, Cause.XEN_PANIC, Cause.DOM0_CRASHED),
+        Cause.NOT_REUSED,
     ),
-    Cause.DOM0_CRASHED: frozenset({Cause.DOM0_CRASHED, Cause.PANIC, Cause.OOPS}),
-    Cause.XEN_PANIC: frozenset({Cause.XEN_PANIC, Cause.PANIC}),
-}
-"""Causes of other checks that only say again what a cause does."""
-
-
-def expected(expectation: Value) -> Iterator[Rule]:
-    """The checks of one expectation; none for those that are not about Xen."""
-    match expectation:
-        case XenTable(xen_table=options):
-            yield f"xen_table: {options.table}", partial(check_xen_table, options=options)
-        case XenTablesProtected():
-            yield "xen_tables", check_xen_tables
-        case XenReused(xen_reused=table):
-            yield f"xen_reused: {table}", partial(check_xen_reused, name=table)
+    expectations={
+        XenTable: _table,
+        XenTablesProtected: lambda _item: [("xen_tables", check_xen_tables)],
+        XenReused: _reused,
+    },
+    always=(Always(80, "hypervisor", check_hypervisor),),
+    needs=_needs,
+    watched=_watched,
+    headline=("xen_table",),
+)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pydantic import Field, model_validator
 
-from harness.model.base import Address, Size, Value
+from harness.model.base import Address, ExpectationValue, Size, Value
 
 PAGE_BYTES = 4096
 MAX_RANGES = 256
@@ -241,3 +241,25 @@ def outside_mistake(items: Iterable[_Placed], memory_bytes: int) -> str:
             where = ", ".join(f"{start:#x}-{end - 1:#x}" for start, end in ram(memory_bytes))
             return f"{item.at:#x}-{item.at + item.size - 1:#x} is not in the guest's memory ({where})"
     return ""
+
+
+LOAD_PHYSICAL_ADDR = 0x100_0000
+"""CONFIG_PHYSICAL_START, 16 MiB unless a kernel is configured otherwise."""
+
+
+class PlacedWhere(Value):
+    at_or_above: Address = Field(
+        default=LOAD_PHYSICAL_ADDR,
+        description="The lowest place that is right. 0x1000000 is LOAD_PHYSICAL_ADDR, CONFIG_PHYSICAL_START.",
+        examples=["0x1000000"],
+    )
+
+
+class KernelPlaced(ExpectationValue):
+    kernel_placed: PlacedWhere = Field(
+        description="`Kernel code` in /proc/iomem begins at or above that address in every epoch; the kernel covers "
+        "only memory that was free at the hand-off, no range that firmware occupies; and no page allocation failed."
+    )
+
+
+MemoryMapExpectation = KernelPlaced
