@@ -24,7 +24,8 @@ from harness.record.record import Record
 from harness.record.store import read_record
 from harness.selftest.bench import Bench
 from harness.selftest.cases import CASES, Case
-from harness.session.assembly import Choices, Places, make_workshop, this_host
+from harness.session.assembly import Choices, make_workshop, this_host
+from harness.session.places import Places
 
 AIM_S = 0.2
 EVENTS = ("reset", "triple-fault", "silent-panic", "panic", "back-in-firmware", "link", "qemu-killed")

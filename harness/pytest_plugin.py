@@ -21,7 +21,8 @@ from harness.load.selection import runs_by_default
 from harness.model.verdict import Cause, Status, Verdict
 from harness.record.store import check_writable, stored_text
 from harness.report import text
-from harness.session.assembly import Choices, Places, make_workshop, this_host
+from harness.session.assembly import Choices, make_workshop, this_host
+from harness.session.places import Places
 from harness.session.session import Options, Session
 from harness.session.stops import stops
 from harness.stage.listener import Silent

@@ -14,7 +14,6 @@ from harness.evidence import crash
 from harness.evidence.crash import Report
 from harness.evidence.defect import Defect
 from harness.evidence.symbols import SymbolTable
-from harness.kernel.symbols import read_file
 
 _STDIN = "-"
 _LOOKED_AT_BYTES = 8192
@@ -66,6 +65,8 @@ def _reports(data: bytes, table: SymbolTable | None, *, every: bool) -> Sequence
 def _symbols(name: str | None) -> SymbolTable | None:
     if name is None:
         return None
+    from harness.kernel.symbols import read_file  # most logs have names, and need no kernel
+
     found = read_file(Path(name))
     if isinstance(found, Defect):
         raise InputError(

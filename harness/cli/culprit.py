@@ -30,7 +30,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """``harness culprit`` and its options."""
     parser = commands.add_parser(
         "culprit",
-        help="run a failing overwrite again, watched, and name who wrote",
         description="Runs a scenario that loses a table again, with write watchpoints on the table, and names who "
         "wrote to it: phase, instruction pointer, function, kexec segment.",
         epilog="Exit: 0 the writer is named, 2 bad input or nothing was damaged in the record, 3 it did not happen "

@@ -26,7 +26,7 @@ from harness.plan.gate import refusal
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """``harness doctor``."""
-    parser = commands.add_parser("doctor", help="what is here and what is missing")
+    parser = commands.add_parser("doctor")
     parser.add_argument("--json", action="store_true", help="as JSON")
     setting.add_directories(parser)
     parser.set_defaults(action=doctor)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from harness.model.verdict import Status, Verdict
+if TYPE_CHECKING:
+    from harness.model.verdict import Verdict
 
 
 class Exit(IntEnum):
@@ -19,6 +21,8 @@ class Exit(IntEnum):
 
 def exit_for(verdicts: Sequence[Verdict]) -> Exit:
     """0 all as expected, 1 a FAIL nobody expected, 3 an ERROR, 5 nothing was testable; FAIL before ERROR."""
+    from harness.model.verdict import Status  # every command has exit codes, few have verdicts
+
     if any(verdict.status is Status.FAIL and not verdict.as_expected for verdict in verdicts):
         return Exit.FAIL
     if any(verdict.status is Status.ERROR for verdict in verdicts):

@@ -24,7 +24,7 @@ from harness.session.stops import stops
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """``harness fuzz`` and its options."""
-    parser = commands.add_parser("fuzz", help="look for failures with random scenarios", description=__doc__)
+    parser = commands.add_parser("fuzz", description=__doc__)
     parser.add_argument("subject", choices=["fake-mem"], help="fake-mem: efi_fake_mem= near borders of descriptors")
     parser.add_argument(
         "--kernel", required=True, metavar="NAME|FILE", help="a name of the registry, a bzImage or .deb"

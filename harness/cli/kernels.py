@@ -25,7 +25,7 @@ from harness.load.selection import runs_by_default
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """``harness kernels`` and its verbs."""
-    parser = commands.add_parser("kernels", help="list, fetch or build kernels")
+    parser = commands.add_parser("kernels")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|fetch|build")
     verb = verbs.add_parser("list", help="what there is, and what is in the cache")
     verb.add_argument("--json", action="store_true", help="as JSON")

@@ -8,9 +8,9 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import metadata
+from typing import Any
 
-from harness.cli import classify, culprit, doctor, fuzz, kernels, memmap, queries, run, selftest
+from harness.cli.commands import PROGRAM, add_commands
 from harness.cli.exits import Exit
 from harness.errors import HarnessError, HostError, InputError, Interrupted, QemuError, ScenarioErrors
 
@@ -44,21 +44,12 @@ def _terminated_like_interrupted() -> Iterator[None]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="harness",
+        prog=PROGRAM,
         description="QEMU/OVMF tests for the seams between UEFI firmware, kexec and kdump in the Linux kernel.",
         epilog="Exit: 0 all as expected, 1 FAIL, 2 usage or bad input, 3 ERROR, 5 nothing was testable.",
     )
-    parser.add_argument("--version", action="version", version=f"harness {_version()}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run.add_parser(commands)
-    queries.add_parsers(commands)
-    classify.add_parser(commands)
-    memmap.add_parser(commands)
-    kernels.add_parser(commands)
-    fuzz.add_parser(commands)
-    culprit.add_parser(commands)
-    selftest.add_parser(commands)
-    doctor.add_parser(commands)
+    parser.add_argument("--version", action=_Version, help="show the version and exit")
+    add_commands(parser)
     return parser
 
 
@@ -82,7 +73,20 @@ _EXITS: dict[type[HarnessError], Exit] = {
 }
 
 
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for: importlib.metadata costs as much as all of ``--help``."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(nargs=0, **arguments)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_rest: Any) -> None:
+        print(f"{PROGRAM} {_version()}")
+        parser.exit()
+
+
 def _version() -> str:
+    from importlib import metadata
+
     try:
         return metadata.version("efi-harness")
     except metadata.PackageNotFoundError:

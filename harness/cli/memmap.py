@@ -28,7 +28,7 @@ _DEFAULT_MEMORY = "1GiB"
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The commands of this module."""
-    parser = commands.add_parser("memmap", help="import a memory map from a console log, or look at one")
+    parser = commands.add_parser("memmap")
     actions = parser.add_subparsers(dest="memmap_action", required=True, metavar="ACTION")
 
     take = actions.add_parser(

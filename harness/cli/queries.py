@@ -1,100 +1,35 @@
-"""``harness list``, ``check``, ``schema``, ``judge``, ``show``: questions that start no machine."""
+"""``harness judge`` and ``show``: questions to a record, which start no machine."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 from contextlib import suppress
 from pathlib import Path
 
 from harness.cli import setting
 from harness.cli.exits import Exit, exit_for
-from harness.errors import ScenarioErrors
 from harness.judge.judge import judge as judge_record
 from harness.load.known_issues import match
-from harness.load.scenarios import find_files, load_files
-from harness.load.schema import schema_text
 from harness.model.record import CommandEntry, EventEntry, FrameEntry, NoteEntry, PhaseEntry, SampleEntry
 from harness.record.record import Record, UnreadableRecordError
 from harness.record.store import read_record, write_verdict
 from harness.report import autopsy, text
 
 
-def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The commands of this module."""
-    parser = commands.add_parser("list", help="list the variants")
-    setting.add_selection(parser)
-    setting.add_directories(parser)
-    parser.add_argument("--json", action="store_true", help="as JSON")
-    parser.set_defaults(action=list_variants)
-
-    parser = commands.add_parser("check", help="check scenario files; every mistake at once")
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="files or folders; default: scenarios/")
-    setting.add_directories(parser)
-    parser.add_argument("--json", action="store_true", help="as JSON")
-    parser.set_defaults(action=check)
-
-    parser = commands.add_parser("schema", help="print the JSON Schema of scenario files, for editors")
-    parser.set_defaults(action=schema)
-
-    parser = commands.add_parser("judge", help="judge a record again, without QEMU")
+    parser = commands.add_parser("judge")
     parser.add_argument("run", type=Path, metavar="RUNDIR")
     setting.add_directories(parser)
     parser.add_argument("--no-known-issues", action="store_true", help="as if known-issues.yaml were empty")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(action=judge)
 
-    parser = commands.add_parser("show", help="what a record holds, in order of time")
+    parser = commands.add_parser("show")
     parser.add_argument("run", type=Path, metavar="RUNDIR")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(action=show)
-
-
-def list_variants(options: argparse.Namespace) -> Exit:
-    """One line a variant."""
-    found = setting.variants(options)
-    if options.json:
-        rows = [
-            {
-                "id": item.id,
-                "scenario": item.scenario.id,
-                "file": item.file,
-                "line": item.line,
-                "why": item.scenario.why,
-            }
-            for item in found
-        ]
-        print(json.dumps(rows, indent=1))
-    else:
-        for item in found:
-            print(item.id)
-    return Exit.OK
-
-
-def check(options: argparse.Namespace) -> Exit:
-    """Load files and say how many variants they make, or every mistake in them."""
-    roots = options.files or [setting.places(options).scenarios]
-    files = [file for root in roots for file in find_files(root)]
-    try:
-        found = load_files(files)
-    except ScenarioErrors as error:
-        if not options.json:
-            raise
-        mistakes = [dataclasses.asdict(mistake) for mistake in error.mistakes]
-        print(json.dumps({"files": len(files), "variants": [], "mistakes": mistakes}, indent=1))
-        return Exit.USAGE
-    if options.json:
-        print(json.dumps({"files": len(files), "variants": [item.id for item in found], "mistakes": []}, indent=1))
-    else:
-        print(f"{len(files)} files, {len(found)} variants, no mistakes")
-    return Exit.OK
-
-
-def schema(_options: argparse.Namespace) -> Exit:
-    """The JSON Schema."""
-    print(schema_text(), end="")
-    return Exit.OK
 
 
 def judge(options: argparse.Namespace) -> Exit:

@@ -28,7 +28,7 @@ from harness.session.stops import stops
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """``harness run`` and its options."""
-    parser = commands.add_parser("run", help="run scenarios and judge them", description=__doc__)
+    parser = commands.add_parser("run", description=__doc__)
     setting.add_selection(parser)
     setting.add_directories(parser)
     add_run_options(parser)

@@ -25,7 +25,7 @@ _COLUMN = 16
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """``harness selftest`` and its options."""
-    parser = commands.add_parser("selftest", help="test the harness itself on damaged runs", description=__doc__)
+    parser = commands.add_parser("selftest", description=__doc__)
     parser.add_argument("cases", nargs="*", metavar="CASE", help="damage classes (--list shows them); default: all")
     parser.add_argument("--quick", action="store_true", help="only the damage classes that take seconds each")
     parser.add_argument("--list", action="store_true", help="show the damage classes and the verdicts they must get")

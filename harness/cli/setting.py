@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.load.overrides import Overrides, parse_set
 from harness.load.scenarios import Variant
 from harness.load.selection import load_selection
-from harness.session.assembly import Places
+from harness.session.places import Places
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:

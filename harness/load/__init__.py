@@ -3,7 +3,6 @@
 Everything that can be wrong with a file is found in one pass and reported as ``file:line:column``.
 """
 
-from harness.load.known_issues import load_known_issues, match
 from harness.load.overrides import Overrides, parse_set
 from harness.load.scenarios import Variant, find_files, load_files
 from harness.load.selection import load_selection, runs_by_default, select
@@ -13,9 +12,7 @@ __all__ = [
     "Variant",
     "find_files",
     "load_files",
-    "load_known_issues",
     "load_selection",
-    "match",
     "parse_set",
     "runs_by_default",
     "select",

@@ -4,56 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-import harness
 from harness.cache import default_cache
 from harness.errors import InputError
 from harness.host import speed
 from harness.host.accel import AUTO, AccelChoice, choose_accel
 from harness.host.probe import Host, probe, require_qemu
-from harness.kernel.registry import Registry
-from harness.load.known_issues import load_known_issues
-from harness.load.scenarios import find_files, load_files
 from harness.model.plan import Accel, FirmwareFiles
-from harness.model.verdict import KnownIssue
+from harness.session.places import Places
 from harness.session.prepare import Workshop
 
-_PACKAGE = Path(harness.__file__).resolve().parent
-KNOWN_ISSUES = "known-issues.yaml"
 _MIN_FACTOR, _MAX_FACTOR = 0.1, 100.0
 _RUN_BYTES = 2 * 2**30
 """Host memory to count on for one run: a guest of 1 GiB, its payload in QEMU, and the translation cache of TCG."""
-
-
-def data_directory(name: str) -> Path:
-    """``./NAME`` where there is one, else that of the checkout, else the copy inside the installed package."""
-    candidates = (Path(name), _PACKAGE.parent / name, _PACKAGE / "data" / name)
-    return next((path for path in candidates if path.is_dir()), candidates[0])
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where scenarios and kernels are."""
-
-    scenarios: Path
-    kernels: Path
-
-    @classmethod
-    def find(cls, scenarios: Path | None = None, kernels: Path | None = None) -> Places:
-        return cls(scenarios or data_directory("scenarios"), kernels or data_directory("kernels"))
-
-    def registry(self) -> Registry:
-        """The kernels that have a name."""
-        return Registry.load(self.kernels)
-
-    def known_issues(self) -> tuple[KnownIssue, ...]:
-        """The bugs that are expected; none when there is no known-issues.yaml."""
-        path = self.kernels / KNOWN_ISSUES
-        if not path.exists():
-            return ()
-        ids = {variant.scenario.id for variant in load_files(find_files(self.scenarios))}
-        return load_known_issues(path, ids)
 
 
 @dataclass(frozen=True)

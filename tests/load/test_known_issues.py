@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.errors import ScenarioErrors
-from harness.load import load_known_issues, match
+from harness.load.known_issues import load_known_issues, match
 from harness.model.scenario import Scenario
 from harness.model.verdict import Cause, KnownIssue
 

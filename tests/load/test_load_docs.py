@@ -7,7 +7,8 @@ from pathlib import Path
 
 from load_samples import ROOT, SCENARIO
 
-from harness.load import load_files, load_known_issues
+from harness.load import load_files
+from harness.load.known_issues import load_known_issues
 
 BLOCKS = re.findall(
     r"```yaml\n(.*?)```", (ROOT / "docs" / "writing-scenarios.md").read_text(encoding="utf-8"), re.DOTALL

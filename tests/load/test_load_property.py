@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from load_samples import ROOT, SCENARIO
 
 from harness.errors import InputError, Mistake, ScenarioErrors
-from harness.load import Overrides, find_files, load_files, load_known_issues, yaml12
+from harness.load import Overrides, find_files, load_files, yaml12
+from harness.load.known_issues import load_known_issues
 
 SEEDS = [SCENARIO, *(path.read_text(encoding="utf-8") for path in find_files(ROOT / "scenarios"))]
 BAD = sorted(Path(__file__).parent.glob("bad/*.yaml"))

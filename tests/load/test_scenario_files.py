@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from load_samples import ROOT
 
-from harness.load import Variant, find_files, load_files, load_known_issues, load_selection, match
+from harness.load import Variant, find_files, load_files, load_selection
+from harness.load.known_issues import load_known_issues, match
 from harness.model.kexec import Syscall
 from harness.model.names import MemoryType, TableName
 from harness.model.tables import KexecWouldOverlap, TableIntact

@@ -16,7 +16,8 @@ from harness.model.record import Phase, RunEnd
 from harness.model.verdict import Check, Verdict
 from harness.plan.planner import make_plan
 from harness.report import text
-from harness.session.assembly import Choices, Places, make_workshop, this_host
+from harness.session.assembly import Choices, make_workshop, this_host
+from harness.session.places import Places
 from harness.session.prepare import Workshop
 from harness.session.runner import run_plan
 from harness.session.session import judge_directory
