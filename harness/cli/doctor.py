@@ -91,10 +91,8 @@ def missing_program(scenario: Scenario, host: Host) -> str | None:
 
 def _gate(variant: Variant, registry: Registry, cache: Cache) -> str | None:
     """Why a variant cannot be tested here, or None."""
-    refs = [variant.scenario.kernel]
-    refs += [kexec.kernel or variant.scenario.kernel for kexec in variant.scenario.following]
     try:
-        kernels = [resolve(ref, registry, cache, offline=True) for ref in refs]
+        kernels = [resolve(ref, registry, cache, offline=True) for ref in variant.scenario.kernels]
         if variant.scenario.hypervisor is not None:
             resolve_hypervisor(variant.scenario.hypervisor.name, registry, cache, offline=True)
     except HarnessError as error:

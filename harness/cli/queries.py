@@ -10,7 +10,6 @@ from pathlib import Path
 from harness.cli import setting
 from harness.cli.exits import Exit, exit_for
 from harness.judge.judge import judge as judge_record
-from harness.load.known_issues import match
 from harness.model.record import CommandEntry, EventEntry, FrameEntry, NoteEntry, PhaseEntry, SampleEntry
 from harness.record.record import Record, UnreadableRecordError
 from harness.record.store import read_record, write_verdict
@@ -35,9 +34,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def judge(options: argparse.Namespace) -> Exit:
     """The verdict on a record, made now."""
     record = read_record(options.run)
-    plan, known = record.plan, None
-    if not options.no_known_issues:
-        known = match(setting.places(options).known_issues(), plan.scenario)
+    plan = record.plan
+    known = () if options.no_known_issues else setting.places(options).known_issues()
     verdict = judge_record(record, known).model_copy(update={"run_dir": str(options.run.resolve())})
     with suppress(OSError):  # a record on a read-only disk, somebody else's artifact, can be judged too
         write_verdict(options.run, verdict, text.render(verdict, plan))

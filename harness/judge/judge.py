@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
+from harness.judge.known import expected, match
 from harness.judge.rules import rules
 from harness.model.causes import Accuses, Mark
 from harness.model.kernel import Capability, KernelImage
@@ -22,17 +23,19 @@ from harness.subjects.registry import HEADLINES
 _SEVERITY = (Status.FAIL, Status.ERROR, Status.UNSUPPORTED, Status.PASS)
 
 
-def judge(record: Record, known: KnownIssue | None = None, without: frozenset[str] = frozenset()) -> Verdict:
+def judge(record: Record, known: Sequence[KnownIssue] = (), without: frozenset[str] = frozenset()) -> Verdict:
     """The verdict of one run.
 
     Args:
-        known: the entry of known-issues.yaml for this scenario and kernel, if there is one.
+        known: the entries of known-issues.yaml.
         without: names of checks that are switched off, to see what the others make of it (``harness selftest``).
     """
     checks = tuple(_checks(Observations(record), without)) or (_no_check(),)
     main = _main(checks)
     verdict = _verdict(record, checks, main)
-    return verdict if known is None else _with_known(verdict, known)
+    kernels = [epoch.kernel.name for epoch in record.plan.epochs]
+    issue = match(known, record.plan.scenario, kernels, verdict.epoch if verdict.status is Status.FAIL else None)
+    return verdict if issue is None else expected(verdict, issue)
 
 
 def refused(plan_variant: str, run_id: str, kernels: Sequence[KernelImage], refusal: Refusal) -> Verdict:
@@ -186,44 +189,4 @@ def _bad_record(name: str, problem: str) -> Check:
         cause=Cause.BAD_RECORD,
         summary=f"the record is damaged: {problem}",
         hint="A file of it is missing, cut short or edited; run the scenario again.",
-    )
-
-
-def _consequences(cause: Cause, wrong: Sequence[Check]) -> int:
-    """How many checks only say again what a known cause does: a panic is in the console and ends the run, and what
-    was not reported after the end is missing.
-    """
-    told = sum(check.cause in cause.family for check in wrong)
-    ended = any(check.name == "run" and check.cause in cause.family for check in wrong)
-    missing = sum(check.cause is Cause.MISSING_REPORT for check in wrong) if ended else 0
-    return max(0, told - 1) + missing
-
-
-def _with_known(verdict: Verdict, known: KnownIssue) -> Verdict:
-    """A FAIL that is exactly the known one, and all that is wrong, is expected; a PASS where one is known is not."""
-    if verdict.status is Status.FAIL:
-        wrong = [check for check in verdict.checks if check.status in (Status.FAIL, Status.ERROR)]
-        same = verdict.cause is known.cause and known.epoch in (None, verdict.epoch)
-        if same and len(wrong) - _consequences(known.cause, wrong) == 1:
-            return verdict.model_copy(update={"known": known})
-        where = "" if known.epoch is None else f" in epoch {known.epoch}"
-        why = "that is not all" if same else "this is not it"
-        note = f"known-issues.yaml expects {known.cause}{where} here, but {why}"
-        return verdict.model_copy(update={"notes": (*verdict.notes, note)})
-    if verdict.status is not Status.PASS:
-        return verdict
-    check = Check(
-        name="known-issues.yaml",
-        status=Status.FAIL,
-        cause=Cause.KNOWN_ISSUE_GONE,
-        summary=f"the known bug {known.cause} did not show; what known-issues.yaml says of it: {known.reason}",
-        hint=f"If the kernel is fixed, remove the entry ({known.scenario}, {known.kernel}) from known-issues.yaml.",
-    )
-    return verdict.model_copy(
-        update={
-            "status": Status.FAIL,
-            "cause": check.cause,
-            "headline": check.summary,
-            "checks": (check, *verdict.checks),
-        }
     )

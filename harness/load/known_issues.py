@@ -1,21 +1,20 @@
 """kernels/known-issues.yaml: bugs that are known, with the exact cause by which each must show.
 
-The order of the file decides: the first entry that matches a scenario, a kernel and a hypervisor counts, so special
-entries stand before general ones. An entry that an earlier one hides completely is a mistake.
+The order of the file decides: the first entry that matches counts (harness/judge/known.py), so special entries stand
+before general ones. An entry that an earlier one hides completely is a mistake.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 from harness.errors import Mistake, ScenarioErrors
 from harness.load import yaml12
 from harness.load.document import DocPath, Document
 from harness.load.messages import validate
-from harness.load.selection import glob_matches
 from harness.load.words import did_you_mean, show
-from harness.model.scenario import Scenario
+from harness.model.globs import glob_matches
 from harness.model.verdict import KnownIssue
 
 
@@ -51,16 +50,6 @@ def load_known_issues(path: Path, scenario_ids: Collection[str] = ()) -> tuple[K
     return tuple(issues.values())
 
 
-def match(issues: Sequence[KnownIssue], scenario: Scenario) -> KnownIssue | None:
-    """The first entry for this scenario, its kernel and its hypervisor (registry names), or None. Pure."""
-    on = scenario.hypervisor.name if scenario.hypervisor is not None else ""
-    for issue in issues:
-        same = glob_matches(issue.scenario, scenario.id) and glob_matches(issue.kernel, scenario.kernel)
-        if same and (issue.hypervisor is None or glob_matches(issue.hypervisor, on)):
-            return issue
-    return None
-
-
 def _below(document: Document, n: int) -> dict[DocPath, str]:
     return {path[1:]: text for path, text in document.written.items() if path[:1] == (n,)}
 
@@ -79,8 +68,9 @@ def _hidden(document: Document, issues: dict[int, KnownIssue]) -> list[Mistake]:
 
 
 def _hides(other: KnownIssue, issue: KnownIssue) -> bool:
-    on = other.hypervisor is None or (issue.hypervisor is not None and _covers(other.hypervisor, issue.hypervisor))
-    return on and _covers(other.scenario, issue.scenario) and _covers(other.kernel, issue.kernel)
+    pairs = ((other.hypervisor, issue.hypervisor), (other.started_by, issue.started_by))
+    narrower = all(wide is None or (narrow is not None and _covers(wide, narrow)) for wide, narrow in pairs)
+    return narrower and _covers(other.scenario, issue.scenario) and _covers(other.kernel, issue.kernel)
 
 
 def _covers(glob: str, narrower: str) -> bool:

@@ -7,7 +7,6 @@ folder. An id wins over a path of the same name.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from harness.errors import InputError
 from harness.load.overrides import Overrides
 from harness.load.scenarios import Variant, find_files, load_files
 from harness.load.words import did_you_mean
+from harness.model.globs import glob_matches
 
 ON_REQUEST = (
     "survey/*",
@@ -38,12 +38,6 @@ every kernel, and scenarios for kernels that must be built first (10 minutes) an
 kdump/small-crashkernel never passes; placement/kaslr-seeds are twenty boots; of the runtime ones two need a built
 kernel, the others take long or end in machines that hang; those on Xen need a hypervisor, which is fetched first, and a
 minute or two each."""
-
-
-def glob_matches(glob: str, text: str) -> bool:
-    """Does a glob of ``*`` and ``?`` match the whole text? Brackets are plain characters, unlike in ``fnmatch``."""
-    pieces = (".*" if char == "*" else "." if char == "?" else re.escape(char) for char in glob)
-    return re.fullmatch("".join(pieces), text, re.DOTALL) is not None
 
 
 def runs_by_default(variant: Variant) -> bool:

@@ -223,6 +223,11 @@ class Scenario(Value):
         return next(step.boot for step in self.steps if isinstance(step, BootStep))
 
     @property
+    def kernels(self) -> tuple[str, ...]:
+        """The kernels of the epochs, in order, as they are named here: registry names or paths."""
+        return (self.kernel, *(item.kernel or self.kernel for item in self.following))
+
+    @property
     def kexecs(self) -> tuple[KexecOptions, ...]:
         return tuple(step.kexec for step in self.steps if isinstance(step, KexecStep))
 

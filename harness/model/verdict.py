@@ -53,7 +53,14 @@ class KnownIssue(Value):
     """An entry of known-issues.yaml."""
 
     scenario: str = Field(description="Scenario id, or a glob over ids.", examples=["esrt/kexec-load"])
-    kernel: str = Field(description="Registry name of the kernel under test, or a glob.", examples=["debian-*"])
+    kernel: str = Field(
+        description="Registry name, or a glob, of the kernel of the epoch in which it fails.", examples=["debian-*"]
+    )
+    started_by: str | None = Field(
+        default=None,
+        description="Registry name, or a glob, of the kernel that started that one by kexec; null for any.",
+        examples=["debian-6.12*"],
+    )
     hypervisor: str | None = Field(
         default=None,
         description="Registry name of the hypervisor, or a glob; null for runs on any, or on none.",

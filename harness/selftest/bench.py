@@ -185,7 +185,7 @@ class Bench:
             blind = judge(record, without=self.without | {*case.detectors}) if case.detectors else None
         finally:
             record.close()
-        judge_directory(directory, None, lambda verdict, _plan: verdict.headline + "\n")
+        judge_directory(directory, (), lambda verdict, _plan: verdict.headline + "\n")
         problem = _problem(case, injector, verdict, blind)
         return Outcome(case, verdict, blind, problem, clock.now_s() - began_s, str(directory), judged_s)
 

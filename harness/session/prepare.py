@@ -81,9 +81,7 @@ class Workshop:
 
     def kernels(self, scenario: Scenario) -> tuple[KernelImage, ...]:
         """The kernels of the epochs, in order."""
-        refs = [scenario.kernel]
-        refs += [kexec.kernel or scenario.kernel for kexec in scenario.following]
-        return tuple(self.kernel(ref) for ref in refs)
+        return tuple(self.kernel(ref) for ref in scenario.kernels)
 
     def bench(self, firmware_name: str) -> Bench:
         """What all runs with this firmware share, made or measured once.

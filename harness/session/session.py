@@ -14,7 +14,6 @@ from pathlib import Path
 from harness import clock
 from harness.errors import HostError, InputError, Interrupted
 from harness.judge.judge import failed_before_start, judge, refused
-from harness.load.known_issues import match
 from harness.load.scenarios import Variant
 from harness.machine.feed import Feed
 from harness.model.kernel import KernelImage
@@ -206,8 +205,7 @@ class Session:
         finally:
             with self._lock:
                 self._feeds.difference_update(feeds)
-        known = match(self._options.known_issues, variant.scenario)
-        return judge_directory(directory, known, self._options.render)
+        return judge_directory(directory, self._options.known_issues, self._options.render)
 
     def _watch(self, feed: Feed, feeds: list[Feed]) -> None:
         with self._lock:
@@ -218,7 +216,7 @@ class Session:
 
 
 def judge_directory(
-    directory: Path, known: KnownIssue | None, render: Callable[[Verdict, Plan | None], str]
+    directory: Path, known: Sequence[KnownIssue], render: Callable[[Verdict, Plan | None], str]
 ) -> Verdict:
     """Judge a record and put the verdict beside it.
 

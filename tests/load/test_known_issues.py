@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from harness.errors import ScenarioErrors
-from harness.load.known_issues import load_known_issues, match
+from harness.judge.known import match
+from harness.load.known_issues import load_known_issues
 from harness.model.scenario import Scenario
 from harness.model.verdict import Cause, KnownIssue
 
@@ -61,11 +62,11 @@ def test_every_mistake_with_its_place(load: Load) -> None:
         "k.yaml:7:3: [1].kernel: is missing",
         "k.yaml:7:3: [1].reference: is missing",
         "k.yaml:7:3: [1].scenario: is missing",
-        "k.yaml:7:4: [1].scenaro: 'scenaro' is not a key here; allowed: scenario, kernel, hypervisor, cause, epoch, "
-        "reason, reference; did you mean 'scenario'?",
+        "k.yaml:7:4: [1].scenaro: 'scenaro' is not a key here; allowed: scenario, kernel, started_by, hypervisor, cause, "
+        "epoch, reason, reference; did you mean 'scenario'?",
         "k.yaml:7:26: [1].reason: is too short; at least 20 characters are needed",
-        "k.yaml:8:3: [2]: 3 is not a mapping; keys allowed: scenario, kernel, hypervisor, cause, epoch, reason, "
-        "reference",
+        "k.yaml:8:3: [2]: 3 is not a mapping; keys allowed: scenario, kernel, started_by, hypervisor, cause, epoch, "
+        "reason, reference",
     ]
 
 
@@ -111,27 +112,42 @@ def test_an_entry_for_a_scenario_that_is_gone_is_a_mistake(load: Load) -> None:
     )
 
 
-def run(name: str, kernel: str, hypervisor: str = "") -> Scenario:
-    values: dict[str, Any] = {"id": name, "why": "A test.", "kernel": kernel, "steps": ["boot"], "expect": ["no_crash"]}
+def run(name: str, hypervisor: str = "") -> Scenario:
+    values: dict[str, Any] = {"id": name, "why": "A test.", "kernel": "k", "steps": ["boot"], "expect": ["no_crash"]}
     return Scenario.model_validate(values | ({"hypervisor": {"name": hypervisor}} if hypervisor else {}))
 
 
 def test_the_first_entry_that_matches_counts(load: Load) -> None:
     special = ENTRY.replace("debian-*", "debian-5.10").replace("epoch: 2", "epoch: 3")
     issues = load(special + ENTRY)
-    assert match(issues, run("esrt/kexec-load", "debian-5.10")) == issues[0]
-    assert match(issues, run("esrt/kexec-load", "debian-6.1-cloud")) == issues[1]
-    assert match(issues, run("esrt/kexec-load", "bzImage")) is None
-    assert match(issues, run("esrt/kexec-file", "debian-6.1-cloud")) is None
-    assert match((), run("esrt/kexec-load", "debian-6.1-cloud")) is None
+    assert match(issues, run("esrt/kexec-load"), ["debian-5.10"] * 3) == issues[0]
+    assert match(issues, run("esrt/kexec-load"), ["debian-6.1-cloud"] * 3) == issues[1]
+    assert match(issues, run("esrt/kexec-load"), ["bzImage"] * 3) is None
+    assert match(issues, run("esrt/kexec-file"), ["debian-6.1-cloud"] * 3) is None
+    assert match((), run("esrt/kexec-load"), ["debian-6.1-cloud"] * 3) is None
 
 
 def test_an_entry_for_one_hypervisor(load: Load) -> None:
     special = ENTRY.replace("  cause", "  hypervisor: xen-4.1?\n  cause")
     issues = load(special + ENTRY)
-    assert match(issues, run("esrt/kexec-load", "debian-6.1", "xen-4.17")) == issues[0]
-    assert match(issues, run("esrt/kexec-load", "debian-6.1", "xen-4.20")) == issues[1]
-    assert match(issues, run("esrt/kexec-load", "debian-6.1")) == issues[1]
-    assert match(issues[:1], run("esrt/kexec-load", "debian-6.1")) is None
+    assert match(issues, run("esrt/kexec-load", "xen-4.17"), ["debian-6.1"] * 2) == issues[0]
+    assert match(issues, run("esrt/kexec-load", "xen-4.20"), ["debian-6.1"] * 2) == issues[1]
+    assert match(issues, run("esrt/kexec-load"), ["debian-6.1"] * 2) == issues[1]
+    assert match(issues[:1], run("esrt/kexec-load"), ["debian-6.1"] * 2) is None
     with pytest.raises(ScenarioErrors, match="is never used"):
         load(ENTRY + special)
+
+
+def test_an_entry_is_about_the_kernel_that_fails(load: Load) -> None:
+    """It is that of the entry's epoch, or of the one that failed; ``started_by`` is the one before."""
+    scenario = run("esrt/kexec-load")
+    (second,) = load(ENTRY.replace("debian-*", "debian-5.10"))
+    assert match([second], scenario, ["debian-6.12", "debian-5.10"]) == second
+    assert match([second], scenario, ["debian-5.10", "debian-6.12"]) is None
+    (started,) = load(ENTRY.replace("debian-*", "debian-5.10\n  started_by: debian-6.12"))
+    assert match([started], scenario, ["debian-6.12", "debian-5.10"], 2) == started
+    assert match([started], scenario, ["debian-6.1", "debian-5.10"], 2) is None
+    (either,) = load(ENTRY.replace("debian-*", "debian-5.10").replace("  epoch: 2\n", ""))
+    assert match([either], scenario, ["debian-6.12", "debian-5.10"], 2) == either
+    assert match([either], scenario, ["debian-6.12", "debian-5.10"], 1) is None
+    assert match([either], scenario, ["debian-6.12", "debian-5.10"]) == either

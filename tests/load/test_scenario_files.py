@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from load_samples import ROOT
 
+from harness.judge.known import match
 from harness.load import Variant, find_files, load_files, load_selection
-from harness.load.known_issues import load_known_issues, match
+from harness.load.known_issues import load_known_issues
 from harness.model.kexec import Syscall
 from harness.model.names import MemoryType, TableName
 from harness.model.tables import KexecWouldOverlap, TableIntact
@@ -226,7 +227,7 @@ def test_a_known_loss_is_in_the_epoch_that_kexec_load_enters(variants: tuple[Var
     issues = load_known_issues(KNOWN)
     hit = 0
     for variant in variants:
-        issue = match(issues, variant.scenario)
+        issue = match(issues, variant.scenario, variant.scenario.kernels)
         # What is Soft Reserved is lost by both calls, and so are the rights of firmware's pages; what is refused is
         # not lost.
         other = (Cause.SOFT_RESERVED_LOST, Cause.EFI_PAGE_WX, Cause.TABLE_REFUSED)
@@ -245,5 +246,5 @@ def test_a_scenario_that_only_uses_kexec_file_load_has_no_known_issue(variants: 
     variants = tuple(v for v in variants if not v.scenario.id.startswith(NOT_LOSSES))
     safe = [v for v in variants if not any(kexec.syscall is Syscall.LOAD for kexec in v.scenario.kexecs)]
     assert safe
-    found = {v.scenario.id for v in safe if match(issues, v.scenario)}
+    found = {v.scenario.id for v in safe if match(issues, v.scenario, v.scenario.kernels)}
     assert found == {"pagetable/wx-free-kexec", "esrt/acpi-reclaim-kexec"}  # no table is lost there

@@ -89,7 +89,7 @@ class Range:
 
     def run(self, plan: Plan, listener: Silent | None = None) -> Ran:
         end = run_plan(plan, self.directory, listener or Silent())
-        return Ran(self.directory, end, judge_directory(self.directory, None, text.render))
+        return Ran(self.directory, end, judge_directory(self.directory, (), text.render))
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def run(machines: Range, plan: Plan, trap: Trap) -> tuple[Autopsy, Cause | None]
     assert end.kind is EndKind.TIMEOUT, end
     found = read_record(machines.directory).autopsy
     assert found is not None
-    return found, judge_directory(machines.directory, None, lambda verdict, _plan: verdict.headline).cause
+    return found, judge_directory(machines.directory, (), lambda verdict, _plan: verdict.headline).cause
 
 
 def kernel_function(machines: Range, name: str) -> Callable[[Stage], int]:

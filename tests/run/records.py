@@ -159,7 +159,7 @@ class Copy:
     def judge(self, known: KnownIssue | None = None, *, seal: bool = True) -> Verdict:
         if seal:
             self.seal()
-        return judge(read_record(self.path), known)
+        return judge(read_record(self.path), () if known is None else (known,))
 
 
 def _phase(entry: Entry) -> str | None:

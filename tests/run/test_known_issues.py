@@ -38,7 +38,7 @@ def test_exactly_the_known_one(copy_of: CopyOf, epoch: int | None) -> None:
 @pytest.mark.parametrize(
     ("issue", "words"),
     [
-        (known(epoch=3), "expects esrt-corrupt in epoch 3 here, but this is not it"),
+        (known(epoch=1), "expects esrt-corrupt in epoch 1 here, but this is not it"),
         (known(Cause.PANIC, None), "expects panic here, but this is not it"),
     ],
     ids=["epoch", "cause"],

@@ -140,7 +140,7 @@ class Stage:
         plan = plan or self.plan()
         directory = self.root / "run"
         end = run_plan(plan, directory, listener or Silent(), watch_feed=watch_feed)
-        verdict = judge_directory(directory, None, lambda verdict, _plan: verdict.headline)
+        verdict = judge_directory(directory, (), lambda verdict, _plan: verdict.headline)
         record = read_record(directory)
         assert record.end is not None
         assert record.end.model_copy(update={"files": {}}) == end
