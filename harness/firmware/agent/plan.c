@@ -4,12 +4,23 @@
 #include "agent.h"
 #include "frame.h"
 #include "hook.h"
-#include "memattr.h"
 #include "statement.h"
 
 #define MAX_PLAN_BYTES 65536
 #define MAX_ADDRESS (1ULL << 52) /* as wide as a physical address of x86 can be */
 #define MAX_PAGES 0x40000 /* 1 GiB: larger is a slip of the pen, and the sizes below cannot overflow */
+
+__attribute__((noreturn)) void fail_table(const struct table_plan *table, const char *what, EFI_STATUS status)
+{
+	struct text text;
+
+	text_clear(&text);
+	text_add(&text, "table ");
+	text_span(&text, table->name);
+	text_add(&text, ": ");
+	text_add(&text, what);
+	fail(text.chars, status);
+}
 
 static void place_of(struct statement *statement, struct table_plan *table)
 {

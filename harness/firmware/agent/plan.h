@@ -4,6 +4,7 @@
 #define HARNESS_AGENT_PLAN_H
 
 #include "fw_cfg.h"
+#include "memattr.h"
 #include "runtime_abi.h"
 #include "text.h"
 
@@ -35,8 +36,6 @@ struct range_plan {
 	BOOLEAN fit;  /* what can be had of it; else exactly so */
 };
 
-enum memattr_choice { MEMATTR_CORRECT, MEMATTR_KEEP, MEMATTR_DROP };
-
 struct runtime_plan {
 	struct fw_cfg_file driver; /* size 0: no runtime statement */
 	BOOLEAN hooked[SERVICE_COUNT];
@@ -59,6 +58,9 @@ struct plan {
 	struct fw_cfg_file initrd; /* size 0: none */
 	struct fw_cfg_file cmdline; /* size 0: empty */
 };
+
+/* As `fail`, about one table. */
+__attribute__((noreturn)) void fail_table(const struct table_plan *table, const char *what, EFI_STATUS status);
 
 /* Reads and checks the whole plan before any of it is done; every file it names is there. Fails with an `error` frame. */
 const struct plan *plan_read(void);
