@@ -28,9 +28,9 @@ Times are seconds on the monotonic clock since the run started.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harness.model.base import Value
 
@@ -127,8 +127,11 @@ class EventEntry(Value):
     """The event's data as JSON text."""
 
 
+_OLD_SAMPLE_FIELDS = {"address": "pages_address", "size_bytes": "pages_size_bytes"}
+
+
 class SampleEntry(Value):
-    """Guest-physical memory read from outside."""
+    """Guest-physical memory read from outside. ``pages`` are the whole pages, as everywhere, ``table`` the table in them."""
 
     type: Literal["sample"] = "sample"
     t_s: float
@@ -136,13 +139,22 @@ class SampleEntry(Value):
     point: Point
     subject: str
     """A TableName, or another name for memory that was read to find one (``rsdp``)."""
-    address: int
-    size_bytes: int
+    pages_address: int
+    """Where the sampled memory begins: whole pages where there are canaries round the table, else the table's own."""
+    pages_size_bytes: int
     table_address: int
-    """Where in it the table itself begins; the rest of the pages is canary."""
+    """Where the table itself begins, inside the pages."""
     table_size_bytes: int
     file: str
     sha256: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_words(cls, data: Any) -> Any:
+        """Records made with protocol 1 of the EFI agent say it so."""
+        if not isinstance(data, dict):
+            return data
+        return {_OLD_SAMPLE_FIELDS.get(key, key): value for key, value in data.items()}
 
 
 class MemoryEntry(Value):

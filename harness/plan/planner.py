@@ -45,7 +45,7 @@ from harness.model.steps import (
     PageTablesStep,
     StressStep,
 )
-from harness.model.tables import OneTable, PrivateRequest
+from harness.model.tables import TABLE_OFFSET, OneTable, PrivateRequest
 from harness.subjects.kdump import plan as captureplan
 from harness.subjects.memorymap.plan import memory_plan
 from harness.subjects.runtime import plan as runtimeplan
@@ -56,8 +56,6 @@ from harness.subjects.xen import plan as xenplan
 PAGE_BYTES = 4096
 COPIED_PAGES = 1
 """For a table of firmware, whose size is known only there (OVMF: some 1 KiB). Linux keeps no page without a table."""
-TABLE_OFFSET = 0x100
-"""Where in its pages an installed table begins, so that there is canary on both sides of it."""
 
 # What every kernel of a run is told. nokaslr: two runs must be comparable, and kexec'ed kernels have no
 # physical KASLR anyway. panic=0: a panic stays on screen and in memory (pvpanic and -action stop the machine).

@@ -159,7 +159,7 @@ class Observations:
             if sample.point is Point.HANDOFF or tables.KINDS[name].late is not None:
                 found[name] = Baseline(
                     name=name,
-                    pages=Range.sized(sample.address, sample.size_bytes),
+                    pages=Range.sized(sample.pages_address, sample.pages_size_bytes),
                     table=Range.sized(sample.table_address, sample.table_size_bytes),
                     data=self.record.sampled(sample),
                     plan=next((table for table in self.plan.tables if table.name is name), None),

@@ -14,6 +14,7 @@ from harness.evidence.efimap import EfiRegion
 from harness.evidence.iomem import Resource
 from harness.evidence.ranges import Range
 from harness.model.record import FrameEntry
+from harness.record.frames import InstalledTable
 from harness.record.observations import Observations
 
 _RAMDISK = re.compile(r"RAMDISK: \[mem (?P<start>0x[0-9a-f]+)-(?P<last>0x[0-9a-f]+)\]")
@@ -153,7 +154,8 @@ def _handed_over(observations: Observations) -> Iterator[Block]:
     if initrd is not None:
         yield Block(_sized(initrd, "address", "size"), "initrd", Kind.INITRD)
     for frame in record.frames("table"):
-        yield Block(_sized(frame, "address", "size"), f"{frame.fields['name']} table", Kind.TABLE)
+        said = InstalledTable.read(frame.fields)
+        yield Block(said.table, f"{said.name} table", Kind.TABLE)
     for base in observations.baselines.values():
         if base.plan is None:
             yield Block(base.table, base.title, Kind.TABLE)

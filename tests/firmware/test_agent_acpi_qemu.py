@@ -43,8 +43,13 @@ def check(vm: AgentVm) -> AcpiTable:
     """The reported addresses held against memory; the ACPI table that a kernel would find."""
     assert vm.go().kind == "handoff", vm.frames[-1]
     fields = vm.frame("table").fields
-    assert (fields["name"], fields["acpi"], fields["size"], fields["type"]) == ("bgrt", "BGRT", str(len(IMAGE)), "4")
-    start, address = int(fields["pages_address"], 0), int(fields["address"], 0)
+    assert (fields["name"], fields["acpi"], fields["table_size"], fields["type"]) == (
+        "bgrt",
+        "BGRT",
+        str(len(IMAGE)),
+        "4",
+    )
+    start, address = int(fields["pages_address"], 0), int(fields["table_address"], 0)
     assert address == start + 0x100
     assert start + 3 * 4096 <= 0x3C000000
     vm.command("stop")

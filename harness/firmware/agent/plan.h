@@ -11,18 +11,19 @@
 #define MAX_TABLES 16
 #define MAX_RANGES 256
 
+/* The table itself, and the whole pages that it lies in, the rest of which is canaries. */
 struct table_plan {
 	struct span name;
 	EFI_GUID guid; /* of a configuration table */
 	struct fw_cfg_file acpi; /* size 0: none; else the ACPI table that is installed instead, */
 	UINT64 pointer; /* ... and where in it the address of the content goes */
 	UINT64 memory_type; /* EFI_MEMORY_TYPE */
-	UINT64 pages;
+	UINT64 page_count;
 	UINT64 offset; /* of the table in the pages, bytes */
 	UINT64 canary;
 	BOOLEAN unlisted; /* its pages are in no descriptor of the map that the kernel gets */
-	BOOLEAN exact; /* at `address`, or else at the highest free place that ends at or below it */
-	UINT64 address;
+	UINT64 pages_at;    /* where the pages are to begin; 0 with `pages_below` */
+	UINT64 pages_below; /* not 0: at the highest free place that ends at or below this address */
 	struct fw_cfg_file content; /* size 0: a copy of firmware's own Memory Attributes Table */
 };
 

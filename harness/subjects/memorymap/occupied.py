@@ -26,7 +26,7 @@ def check_occupied(observations: Observations) -> Check | None:
             return None  # check_memory_map says so
         before = observations.record.sampled(baseline)
         for sample in samples:
-            if (sample.address, sample.size_bytes) != (made.range.start, made.range.size_bytes):
+            if (sample.pages_address, sample.pages_size_bytes) != (made.range.start, made.range.size_bytes):
                 raise UnreadableRecordError(f"{sample.file}: not a sample of {made.range}")
             now = observations.record.sampled(sample)
             if now != before:

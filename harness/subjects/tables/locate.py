@@ -11,9 +11,9 @@ from harness.evidence.tables.kinds import KINDS, Reader
 from harness.machine.frame import Frame
 from harness.model.names import TableName
 from harness.model.plan import Plan
+from harness.record.frames import InstalledTable
 from harness.stage.watch import Watch
 
-PAGE_BYTES = 4096
 _MAX_BYTES = 64 * 2**20
 """More is a damaged header: sampled at every border, it would fill the disk."""
 
@@ -59,15 +59,13 @@ def _installed(name: TableName, frames: list[Frame], listing: str, read: Reader)
     """A table that the agent says it has installed. Through ACPI, it must be the one that a kernel would find."""
     for frame in frames:
         if frame.kind == "table" and frame.fields.get("name") == name.value:
-            fields = {key: int(frame.fields[key], 0) for key in ("address", "size", "pages_address", "pages")}
-            pages = Range.sized(fields["pages_address"], fields["pages"] * PAGE_BYTES)
-            table = Range.sized(fields["address"], fields["size"])
-            found = KINDS[name].find(listing, read) if KINDS[name].acpi else table
-            if isinstance(found, Range) and found != table:
+            said = InstalledTable.read(frame.fields)
+            found = KINDS[name].find(listing, read) if KINDS[name].acpi else said.table
+            if isinstance(found, Range) and found != said.table:
                 found = Defect(
-                    f"the agent has installed it at {table}, but the first one in firmware's tables is {found}"
+                    f"the agent has installed it at {said.table}, but the first one in firmware's tables is {found}"
                 )
-            return found if isinstance(found, Defect) else Watch(name, pages, table)
+            return found if isinstance(found, Defect) else Watch(name, said.pages, said.table)
     return None
 
 

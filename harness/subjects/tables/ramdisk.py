@@ -112,7 +112,7 @@ def _before_the_kexec(observations: Observations) -> tuple[int, int] | None:
 
 def _decoded(observations: Observations, sample: SampleEntry) -> tuple[int, int]:
     data = observations.record.sampled(sample)
-    table = data[sample.table_address - sample.address :][: sample.table_size_bytes]
+    table = data[sample.table_address - sample.pages_address :][: sample.table_size_bytes]
     return int.from_bytes(table[:8], "little"), int.from_bytes(table[8:16], "little")
 
 
