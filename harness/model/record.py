@@ -34,6 +34,10 @@ from pydantic import Field, model_validator
 
 from harness.model.base import Value
 
+SYMBOLS_FILE = "symbols.gz"
+VMCORE_INCOMPLETE = "vmcore.incomplete"
+VMCORE_DMESG = "vmcore-dmesg.txt"
+
 
 class Phase(StrEnum):
     """Where a run stands."""
@@ -131,7 +135,7 @@ _OLD_SAMPLE_FIELDS = {"address": "pages_address", "size_bytes": "pages_size_byte
 
 
 class SampleEntry(Value):
-    """Guest-physical memory read from outside. ``pages`` are the whole pages, as everywhere, ``table`` the table in them."""
+    """Guest-physical memory read from outside. ``pages`` are whole pages, as everywhere, ``table`` the one in them."""
 
     type: Literal["sample"] = "sample"
     t_s: float

@@ -7,10 +7,9 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from harness.model import guids
-from harness.model.base import Address, Size, Value
+from harness.model.base import PAGE_BYTES, Address, Size, Value
 from harness.model.names import MemoryType, TableName
 
-PAGE_BYTES = 4096
 TABLE_OFFSET = 0x100
 """Where a table begins in the whole pages that are taken for it: canaries stand before and behind it."""
 MAX_CONTENT_BYTES = 4 * 2**20

@@ -18,6 +18,7 @@ from harness.model.actions import (
     PageTablesAction,
     StressAction,
 )
+from harness.model.base import PAGE_BYTES
 from harness.model.expectations import EfiPageTables, KexecWouldOverlap, NoRamdisk, TableIntact
 from harness.model.kernel import HypervisorImage, KernelImage
 from harness.model.names import TableName
@@ -53,7 +54,6 @@ from harness.subjects.runtime.plan import RuntimeDriver
 from harness.subjects.seams import optionrom
 from harness.subjects.xen import plan as xenplan
 
-PAGE_BYTES = 4096
 COPIED_PAGES = 1
 """For a table of firmware, whose size is known only there (OVMF: some 1 KiB). Linux keeps no page without a table."""
 

@@ -11,7 +11,7 @@ from harness.evidence import e820
 from harness.evidence.defect import Defect
 from harness.evidence.efilog import LogEntry
 from harness.evidence.efimap import EfiRegion
-from harness.evidence.iomem import Resource
+from harness.evidence.iomem import CRASH_KERNEL, Resource
 from harness.evidence.ranges import Range
 from harness.model.record import FrameEntry
 from harness.record.frames import InstalledTable
@@ -192,7 +192,7 @@ def _inside(observations: Observations, epoch: int, rows: Sequence[Resource]) ->
     if own is not None:
         yield Block(own, "kernel", Kind.KERNEL)
     for row in rows:
-        if row.name == "Crash kernel":
+        if row.name == CRASH_KERNEL:
             yield Block(row.range, "crash kernel", Kind.CRASH)
     for line in observations.epoch_lines(epoch):
         match = _RAMDISK.search(line.text)

@@ -18,14 +18,10 @@ from harness.model.actions import CaptureAction, CrashAction
 from harness.model.expectations import KdumpClean
 from harness.model.kdump import TRIGGERS, CaptureOptions, CrashOptions, Trigger, task_name
 from harness.model.plan import EpochPlan
-from harness.model.record import EndKind, MemoryEntry, Point, VmcoreEntry
+from harness.model.record import SYMBOLS_FILE, EndKind, MemoryEntry, Point, VmcoreEntry
 from harness.record.observations import Observations
 from harness.record.record import UnreadableRecordError
 
-CRASH_KERNEL = "Crash kernel"
-SYMBOLS = "symbols.gz"
-DMESG = "vmcore-dmesg.txt"
-INCOMPLETE = "vmcore.incomplete"
 _NONCE = re.compile(r"\bharness\.nonce=([0-9a-f]{8})\b")
 _INITRD_TABLE = re.compile(r"\befi: .*\bINITRD=0x([0-9a-f]{1,13})\b")
 _INITRD_TABLE_BYTES = 16
@@ -89,7 +85,7 @@ class KdumpView:
     @cached_property
     def regions(self) -> tuple[Range, ...]:
         """What it reserved for the capture kernel."""
-        return tuple(sorted(item.range for item in self.rows if item.name == CRASH_KERNEL))
+        return tuple(sorted(item.range for item in self.rows if item.name == iomem.CRASH_KERNEL))
 
     @cached_property
     def live_build_id(self) -> str | None:
@@ -100,12 +96,12 @@ class KdumpView:
     def symbols(self) -> SymbolTable | None:
         """None when there were none to keep."""
         end = self.observations.record.end
-        if end is None or SYMBOLS not in end.files:
+        if end is None or SYMBOLS_FILE not in end.files:
             return None
         try:
-            text = zlib.decompressobj(31).decompress(self.observations.record.read(SYMBOLS), _MAX_SYMBOLS_BYTES)
+            text = zlib.decompressobj(31).decompress(self.observations.record.read(SYMBOLS_FILE), _MAX_SYMBOLS_BYTES)
         except zlib.error as error:
-            raise UnreadableRecordError(f"{SYMBOLS}: {error}") from error
+            raise UnreadableRecordError(f"{SYMBOLS_FILE}: {error}") from error
         table = kallsyms.parse(text.decode("latin-1"))
         return None if isinstance(table, Defect) else table
 

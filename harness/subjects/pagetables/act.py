@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.evidence import logbook, pagetables
 from harness.evidence.defect import Defect
 from harness.evidence.logbook import LOGBOOK_BYTES, ServiceLog
-from harness.evidence.ranges import Range
+from harness.evidence.ranges import PAGE_BYTES, Range
 from harness.machine.frame import Frame
 from harness.model.pagetables import StressOptions
 from harness.model.record import Point, SampleEntry
@@ -32,7 +32,7 @@ def look(stage: Stage) -> None:
             stage.recorder.note("page tables: no call of the kernel is in the runtime driver's logbook")
             return
         capture = pagetables.take(stage.machine.memory.read, called.cr3, called.cr4)
-    _keep(stage, pagetables.SAMPLE, Range.sized(called.page_table, 4096), pagetables.encode(capture))
+    _keep(stage, pagetables.SAMPLE, Range.sized(called.page_table, PAGE_BYTES), pagetables.encode(capture))
 
 
 def stress(stage: Stage, options: StressOptions) -> None:
