@@ -12,10 +12,11 @@ from harness.evidence.defect import Defect
 from harness.evidence.ranges import PAGE_BYTES, Range
 from harness.evidence.segments import Segment, Sizes
 from harness.evidence.tables import kinds as tables
+from harness.evidence.tables.configtable import ConfigTables, parse_listing
 from harness.model.names import Syscall, TableName
 from harness.model.plan import EpochPlan, Plan, TablePlan
 from harness.model.record import FrameEntry, Point, SampleEntry
-from harness.record.record import Record
+from harness.record.record import Record, UnreadableRecordError
 
 
 @dataclass(frozen=True)
@@ -139,13 +140,19 @@ class Observations:
         return max((entry.epoch for entry in self.record.phases if entry.console_offset <= line.offset), default=0)
 
     @cached_property
-    def config_tables(self) -> dict[str, int] | None:
-        """GUID to address, as the EFI agent read them from the system table; None without its report."""
+    def config_tables(self) -> ConfigTables | None:
+        """As the EFI agent read them from the system table; None without its report.
+
+        Raises:
+            UnreadableRecordError: the report is no list of tables.
+        """
         frame = self.record.frame("systab")
         if frame is None:
             return None
-        pairs = (line.split() for line in self.record.body(frame).decode("ascii", "replace").splitlines())
-        return {pair[0].lower(): int(pair[1], 16) for pair in pairs if len(pair) == 2}
+        found = parse_listing(self.record.body(frame).decode("ascii", "replace"))
+        if isinstance(found, Defect):
+            raise UnreadableRecordError(f"{self.cited(frame)}: {found}")
+        return found
 
     @cached_property
     def baselines(self) -> dict[TableName, Baseline]:

@@ -12,9 +12,11 @@ from agent_vm import QEMU, Again, AgentVm
 
 from harness.evidence import acpi
 from harness.evidence.acpi import AcpiTable
+from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
 from harness.evidence.tables import bgrt
 from harness.evidence.tables.canary import canary_bytes
+from harness.evidence.tables.configtable import parse_listing
 from harness.firmware.build import AgentBinary
 from harness.model.runtime import FirmwareArch
 
@@ -56,7 +58,9 @@ def check(vm: AgentVm) -> AcpiTable:
     expected = bytearray(canary_bytes(SEED, start, 3 * 4096))
     expected[0x100 : 0x100 + len(IMAGE)] = IMAGE
     assert vm.memory(start, 3 * 4096) == expected
-    rsdp = acpi.find_rsdp(vm.frame("systab").body.decode())
+    listed = parse_listing(vm.frame("systab").body.decode())
+    assert not isinstance(listed, Defect), listed
+    rsdp = acpi.find_rsdp(listed)
     assert isinstance(rsdp, int)
     table = acpi.find_table(vm.memory, rsdp, "BGRT")
     assert isinstance(table, AcpiTable), table

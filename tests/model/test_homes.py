@@ -12,9 +12,16 @@ import pytest
 import harness
 from harness.evidence.iomem import CRASH_KERNEL
 from harness.evidence.pagetables import EFI_WINDOW
+from harness.evidence.tables.kinds import KINDS
+from harness.model.names import TableName
 from harness.model.record import SYMBOLS_FILE, VMCORE_DMESG, VMCORE_INCOMPLETE
 
 ROOT = Path(harness.__file__).parent
+_ONLY_THE_KERNELS = (
+    *(TableName.RTPROP, TableName.MOKVAR, TableName.INITRD),
+    *(TableName.TPM_LOG, TableName.TPM_FINAL_LOG),
+)
+"""Tables whose name in the kernel is no word for people or for something else as well."""
 _OPERATORS: Mapping[type[ast.operator], Callable[[int, int], int]] = {
     ast.Pow: operator.pow,
     ast.Mult: operator.mul,
@@ -87,6 +94,7 @@ def page_sizes(trees: Mapping[str, ast.Module]) -> list[str]:
         (SYMBOLS_FILE, "model/record.py"),
         (VMCORE_DMESG, "model/record.py"),
         (VMCORE_INCOMPLETE, "model/record.py"),
+        *((KINDS[name].kernel_name, "evidence/tables/kinds.py") for name in _ONLY_THE_KERNELS),
     ],
 )
 def test_a_word(trees: Mapping[str, ast.Module], word: str, home: str) -> None:

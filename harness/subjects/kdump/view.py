@@ -13,18 +13,19 @@ from harness.evidence.defect import Defect
 from harness.evidence.groundtruth import Digests, Pair, digests_of, pairs
 from harness.evidence.ranges import Range
 from harness.evidence.symbols import SymbolTable
+from harness.evidence.tables.kinds import INITRD_BYTES, KINDS
+from harness.evidence.tables.shown import DROPPED
 from harness.evidence.vmcore import Dump, FileDefect, open_dump
 from harness.model.actions import CaptureAction, CrashAction
 from harness.model.expectations import KdumpClean
 from harness.model.kdump import TRIGGERS, CaptureOptions, CrashOptions, Trigger, task_name
+from harness.model.names import TableName
 from harness.model.plan import EpochPlan
 from harness.model.record import SYMBOLS_FILE, EndKind, MemoryEntry, Point, VmcoreEntry
 from harness.record.observations import Observations
 from harness.record.record import UnreadableRecordError
 
 _NONCE = re.compile(r"\bharness\.nonce=([0-9a-f]{8})\b")
-_INITRD_TABLE = re.compile(r"\befi: .*\bINITRD=0x([0-9a-f]{1,13})\b")
-_INITRD_TABLE_BYTES = 16
 _MAX_SYMBOLS_BYTES = 64 << 20
 
 
@@ -114,11 +115,10 @@ class KdumpView:
     @cached_property
     def wiped(self) -> Range | None:
         """Where the capture kernel's configuration tables have INITRD, a table of two words that is long gone."""
-        for line in (self.observations.record.text(self.capture.number, "klog") or "").splitlines():
-            match = _INITRD_TABLE.search(line)
-            if match is not None:
-                return Range.sized(int(match[1], 16), _INITRD_TABLE_BYTES)
-        return None
+        lines = klog.lines(self.observations.record.fact(self.capture.number, "klog") or b"")
+        tables = klog.config_tables(lines)
+        address = tables[0].get(KINDS[TableName.INITRD].kernel_name, DROPPED) if tables else DROPPED
+        return None if address == DROPPED else Range.sized(address, INITRD_BYTES)
 
     # Memory, from outside
 

@@ -103,7 +103,7 @@ def _misplaced(observations: Observations, plan: TablePlan, baseline: Baseline) 
     if plan.below is not None and baseline.pages.end > plan.below:
         yield f"its pages are {baseline.pages}, not below {plan.below:#x}"
     if plan.copied:
-        found = KINDS[plan.name].find(f"{plan.guid} {baseline.table.start:#x}", lambda _at, _size: baseline.content)
+        found = KINDS[plan.name].find({plan.guid: baseline.table.start}, lambda _at, _size: baseline.content)
         if found != baseline.table:
             yield f"its bytes at the hand-off are not a whole table of firmware: {found}"
     elif baseline.content != bytes.fromhex(plan.content_hex):
