@@ -16,6 +16,8 @@ from harness.evidence.ranges import PAGE_BYTES
 from harness.model.runtime import Fault, Service, Target
 
 LOGBOOK_BYTES = PAGE_BYTES
+SAMPLE = "logbook"
+"""Subject of its samples."""
 MAGIC = b"HRNSLOGB"
 VERSION = 1
 RFLAGS_IF = 1 << 9

@@ -132,6 +132,7 @@ class EventEntry(Value):
 
 
 _OLD_SAMPLE_FIELDS = {"address": "pages_address", "size_bytes": "pages_size_bytes"}
+_OLD_SUBJECTS = {"driver-logbook": "logbook"}
 
 
 class SampleEntry(Value):
@@ -158,7 +159,10 @@ class SampleEntry(Value):
         """Records made with protocol 1 of the EFI agent say it so."""
         if not isinstance(data, dict):
             return data
-        return {_OLD_SAMPLE_FIELDS.get(key, key): value for key, value in data.items()}
+        new = {_OLD_SAMPLE_FIELDS.get(key, key): value for key, value in data.items()}
+        if "subject" in new:
+            new["subject"] = _OLD_SUBJECTS.get(new["subject"], new["subject"])
+        return new
 
 
 class MemoryEntry(Value):

@@ -8,6 +8,7 @@ import re
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from harness.evidence import logbook
 from harness.evidence.ranges import Range
 from harness.model.record import Entry, Point, SampleEntry
 from harness.record.frames import InstalledTable
@@ -89,3 +90,9 @@ def test_a_sample(pages: dict[str, int]) -> None:
 def test_a_sample_without_its_pages(pages: dict[str, int]) -> None:
     with pytest.raises(ValidationError):
         SampleEntry.model_validate_json(json.dumps({**_SAMPLE, **pages}))
+
+
+@pytest.mark.parametrize("subject", ["logbook", "driver-logbook"])
+def test_the_logbook_has_one_name(subject: str) -> None:
+    sample = {**_SAMPLE, "subject": subject, "pages_address": 0x1000, "pages_size_bytes": 4096}
+    assert SampleEntry.model_validate_json(json.dumps(sample)).subject == logbook.SAMPLE
