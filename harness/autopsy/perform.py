@@ -16,6 +16,8 @@ from harness.clock import Deadline
 from harness.errors import HarnessError, HostError
 from harness.evidence import printk, vmcoreinfo
 from harness.evidence.defect import Defect
+from harness.evidence.pagetables import EFI_WINDOW
+from harness.evidence.ranges import PAGE_BYTES
 from harness.evidence.stack import CALL_BYTES, Return, behind_call, call_target, returns
 from harness.evidence.virtual import View
 from harness.evidence.whose import Atlas
@@ -249,7 +251,7 @@ class _Returns:
         self._known: dict[int, bool] = {}
 
     def __call__(self, word: int) -> bool:
-        if word < 4096:
+        if word < PAGE_BYTES:  # no address: nobody maps the first page
             return False
         if word not in self._known:
             self._known[word] = self._is_code(word)
@@ -261,7 +263,7 @@ class _Returns:
             return self._after_call(word)
         # Direct map, stacks and heap of a kernel are no code; firmware's is in the lower half (boot services) or
         # in the 64 GiB that the kernel keeps for EFI (arch/x86/platform/efi/efi_64.c, EFI_VA_START).
-        if word >> 47 and not _EFI_VIRTUAL[0] <= word < _EFI_VIRTUAL[1]:
+        if word >> 47 and not EFI_WINDOW.contains(word):
             return False
         if not self._after_call(word):
             return False
@@ -284,8 +286,6 @@ class _Returns:
 
 _THUNKS = ("__x86_indirect_", "__x86_call_")
 """arch/x86/lib/retpoline.S."""
-_EFI_VIRTUAL = (0xFFFFFFEF_00000000, 0xFFFFFFFF_00000000)
-"""EFI_VA_END to EFI_VA_START: where Linux maps runtime services."""
 
 
 def _call(found: Return, place: Place, callee: str) -> Call:

@@ -20,6 +20,7 @@ from harness.kernel.hypervisors import resolve_hypervisor
 from harness.kernel.registry import Registry, resolve
 from harness.load.matrix import DEFAULT_FIRMWARE
 from harness.load.scenarios import Variant, find_files, load_files
+from harness.model.kernel import way_out
 from harness.model.scenario import Scenario
 from harness.plan.gate import refusal
 
@@ -98,4 +99,6 @@ def _gate(variant: Variant, registry: Registry, cache: Cache) -> str | None:
     except HarnessError as error:
         return f"{error.message} ({error.hint})" if error.hint else error.message
     found = refusal(variant.scenario, kernels)
-    return None if found is None else f"{found.kernel} lacks {found.capability}: {found.reason}"
+    if found is None:
+        return None
+    return f"{found.kernel} lacks {found.capability}: {found.reason}. {way_out(found.capability)}"

@@ -59,8 +59,8 @@ def show(options: argparse.Namespace) -> Exit:
             case FrameEntry():
                 what = f"-> {entry.kind} {_fields(entry.fields)} {entry.body_file or ''}"
             case SampleEntry():
-                last = entry.address + entry.size_bytes - 1
-                what = f"   sample {entry.subject} {entry.address:#x}-{last:#x} {entry.sha256[:16]} {entry.file}"
+                last = entry.pages_address + entry.pages_size_bytes - 1
+                what = f"   sample {entry.subject} {entry.pages_address:#x}-{last:#x} {entry.sha256[:16]} {entry.file}"
             case EventEntry():
                 what = f"   QMP {entry.name} {entry.data}"
             case NoteEntry():

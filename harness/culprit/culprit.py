@@ -79,7 +79,7 @@ def damaged(observations: Observations) -> tuple[Target, ...]:
     found = []
     for name, baseline in observations.baselines.items():
         for sample in observations.samples(name):
-            if sample.size_bytes != baseline.pages.size_bytes:
+            if sample.pages_size_bytes != baseline.pages.size_bytes:
                 continue
             where = changed(baseline.data, observations.record.sampled(sample), baseline.pages.start)
             if where.size_bytes:

@@ -16,7 +16,7 @@ from harness.autopsy.perform import view_of
 from harness.clock import Deadline
 from harness.errors import HarnessError
 from harness.evidence.culprit import changed
-from harness.evidence.ranges import Range
+from harness.evidence.ranges import PAGE_BYTES, Range
 from harness.evidence.virtual import View
 from harness.machine.gdb import SIGTRAP, Gdb, Stop
 from harness.model.autopsy import Cpu, Place
@@ -29,7 +29,7 @@ from harness.stage.stage import Stage
 
 DIRECT_MAPS = (0xFFFF8880_00000000, 0xFF110000_00000000)
 """page_offset_base without KASLR, with four and with five levels (Documentation/arch/x86/x86_64/mm.rst)."""
-MAX_WATCHED_BYTES = 4096
+MAX_WATCHED_BYTES = PAGE_BYTES
 KVM_WATCHED_BYTES = 8
 """KVM uses the CPU's own debug registers."""
 MAX_STOPS = 6000

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
+from harness.evidence.tables.configtable import ConfigTables
+from harness.model import guids
 
-ACPI_20_GUID = "8868e871-e4f1-11d3-bc22-0080c73c8881"
 HEADER_BYTES = 36
 _MAX_TABLE_BYTES = 16 * 2**20
 _MAX_TABLES = 1024
@@ -30,16 +31,10 @@ class AcpiTable:
         return Range.sized(self.address, len(self.data))
 
 
-def find_rsdp(config_tables: str) -> int | Defect:
-    """The RSDP's address from the body of the agent's ``systab`` frame (one ``GUID 0xADDRESS`` a line)."""
-    for line in config_tables.splitlines():
-        guid, _, address = line.strip().partition(" ")
-        if guid.lower() == ACPI_20_GUID:
-            try:
-                return int(address, 16)
-            except ValueError:
-                return Defect(f"the RSDP's address is not a number: {line!r}")
-    return Defect("firmware has no ACPI 2.0 configuration table")
+def find_rsdp(tables: ConfigTables) -> int | Defect:
+    """The RSDP's address."""
+    address = tables.get(guids.ACPI20)
+    return Defect("firmware has no ACPI 2.0 configuration table") if address is None else address
 
 
 def tables(read: Reader, rsdp_address: int) -> tuple[AcpiTable, ...] | Defect:

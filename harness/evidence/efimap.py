@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.evidence.defect import Defect
-from harness.evidence.ranges import Range
+from harness.evidence.ranges import PAGE_BYTES, Range
 
 BOOT_SERVICES_DATA = 4
 CONVENTIONAL = 7
 RUNTIME = 1 << 63
 _DESCRIPTOR = struct.Struct("<I4xQQQQ")
-_PAGE_BYTES = 4096
 
 TYPE_NAMES = (
     "ReservedMemoryType",
@@ -103,7 +102,7 @@ def parse_descriptors(data: bytes, descriptor_size_bytes: int) -> tuple[EfiRegio
     regions: list[EfiRegion] = []
     for offset in range(0, len(data), descriptor_size_bytes):
         kind, start, _virtual, pages, attributes = _DESCRIPTOR.unpack_from(data, offset)
-        regions.append(EfiRegion(kind, Range.sized(start, pages * _PAGE_BYTES), attributes))
+        regions.append(EfiRegion(kind, Range.sized(start, pages * PAGE_BYTES), attributes))
     return tuple(regions)
 
 
@@ -120,7 +119,7 @@ def parse_runtime_map(text: str) -> tuple[EfiRegion, ...] | Defect | None:
             kind, start, pages, attributes = (int(match[name], 0) for name in ("type", "start", "pages", "attributes"))
         except ValueError:
             return Defect(f"the runtime-map fact has a line of another form: {line!r}")
-        regions[int(match["number"])] = EfiRegion(kind, Range.sized(start, pages * _PAGE_BYTES), attributes)
+        regions[int(match["number"])] = EfiRegion(kind, Range.sized(start, pages * PAGE_BYTES), attributes)
     return tuple(region for _, region in sorted(regions.items()))
 
 

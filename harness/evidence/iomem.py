@@ -10,6 +10,8 @@ from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
 
 SYSTEM_RAM = "System RAM"
+CRASH_KERNEL = "Crash kernel"
+"""What crashkernel= reserves (kernel/crash_core.c, crashk_res)."""
 _ROW = re.compile(r"(?P<indent> *)(?P<start>[0-9a-f]+)-(?P<last>[0-9a-f]+) : (?P<name>.*)")
 _INDENT = 2
 

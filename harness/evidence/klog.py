@@ -196,7 +196,7 @@ def banners(log: Iterable[Line]) -> tuple[Banner, ...]:
     )
 
 
-_CONFIG_LINE = re.compile(r"efi: (?=\(?[A-Za-z][A-Za-z0-9 .]*=0x[0-9a-f])")
+CONFIG_LINE = re.compile(r"efi: (?=\(?[A-Za-z][A-Za-z0-9 .]*=0x[0-9a-f])")
 _CONFIG_ENTRY = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9]*(?: \d\.\d)?)=(?P<address>0x[0-9a-f]+)")
 
 
@@ -209,5 +209,5 @@ def config_tables(log: Iterable[Line]) -> tuple[Mapping[str, int], ...]:
     return tuple(
         {match["name"]: int(match["address"], 16) for match in _CONFIG_ENTRY.finditer(line.text)}
         for line in log
-        if _CONFIG_LINE.match(line.text)
+        if CONFIG_LINE.match(line.text)
     )

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.evidence.defect import Defect
+from harness.evidence.ranges import PAGE_BYTES
 from harness.model.driver import Fault, Service, Target
 
-LOGBOOK_BYTES = 4096
+LOGBOOK_BYTES = PAGE_BYTES
+SAMPLE = "logbook"
+"""Subject of its samples."""
 MAGIC = b"HRNSLOGB"
 VERSION = 1
 RFLAGS_IF = 1 << 9

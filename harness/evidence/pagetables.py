@@ -26,8 +26,6 @@ MAX_TABLES = 4096
 
 SAMPLE = "page-tables"
 """Subject of the sample that holds a capture, and of the guest's report on its own view of them."""
-LOGBOOK_SAMPLE = "logbook"
-"""Subject of the sample of the runtime driver's logbook that says where the tables are."""
 
 _MAGIC = b"HRNSPGTB"
 _HEADER = struct.Struct("<8sQQQ")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.evidence.defect import Defect
-from harness.evidence.ranges import Range
+from harness.evidence.ranges import PAGE_BYTES, Range
 
 Reader = Callable[[int, int], bytes]
 """Reads guest-physical memory: address, size in bytes. Fewer bytes than asked for mean: there is no such memory."""
@@ -29,7 +29,7 @@ GLOBAL = 1 << 8
 PAT_LARGE = 1 << 12
 NX = 1 << 63
 
-TABLE_BYTES = 4096
+TABLE_BYTES = PAGE_BYTES
 ADDRESS_MASK = 0x000F_FFFF_FFFF_F000
 """The physical address in an entry or in CR3: bits 12 to 51."""
 ADDRESS_SPACE = Range(0, 2**64)

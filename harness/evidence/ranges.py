@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-PAGE_BYTES = 4096
+from harness.model.base import PAGE_BYTES
+
+__all__ = ["PAGE_BYTES", "Range", "align_down", "align_up", "merged", "without"]
 
 
 def align_down(value: int, alignment: int) -> int:

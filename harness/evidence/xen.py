@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.evidence.efimap import EfiRegion
-from harness.evidence.klog import Line
+from harness.evidence.klog import CONFIG_LINE, Line
 from harness.evidence.ranges import Range
 
 PREFIX = "(XEN) "
@@ -21,7 +21,6 @@ _E820 = re.compile(_PREFIX + r" ?\[(?P<start>[0-9a-f]{16}), (?P<last>[0-9a-f]{16
 _VERSION = re.compile(_PREFIX + r"Xen version (?P<version>\S+) ")
 _CMDLINE = re.compile(_PREFIX + r"Command line: (?P<cmdline>.*)")
 # drivers/firmware/efi/efi.c, match_config_table(); "unusable" since c0fecaa44dc3 (v6.3)
-_TABLES_LINE = re.compile(r"efi: (?=\(?[A-Za-z][A-Za-z0-9 .]*=0x[0-9a-f])")
 _TABLE = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9]*(?: \d\.\d)?)=(?P<address>0x[0-9a-f]+)(?P<unusable> unusable\))?")
 _CONTINUED = re.compile(r"(?:\(?[A-Za-z][A-Za-z0-9]*(?: \d\.\d)?=0x[0-9a-f]+(?: unusable\))?\s*)+")
 # drivers/xen/efi.c, efi_mem_desc_lookup()
@@ -91,7 +90,7 @@ def listed(lines: Iterable[Line]) -> tuple[Listed, ...]:
     """
     found: list[Listed] = []
     for line in dom0(lines):
-        if not found and not _TABLES_LINE.match(line.text):
+        if not found and not CONFIG_LINE.match(line.text):
             continue
         if found and not _CONTINUED.fullmatch(line.text.strip()):
             if _LOOKUP_FAILED.match(line.text):

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from harness.errors import InputError
+from harness.model.base import PAGE_BYTES
 from harness.model.driver import FirmwareArch, RuntimePlan
 from harness.model.memorymap import MemoryPlan, RangePlan
 from harness.model.plan import FirmwareFiles, Plan, TablePlan
@@ -16,7 +17,6 @@ PREFIX = "opt/harness/"
 """User files of fw_cfg go below ``opt/`` (docs/specs/fw_cfg.rst of QEMU)."""
 XEN_FILE = "\\xen.efi"
 """On the file system that the planner makes for a hypervisor."""
-PAGE_BYTES = 4096
 MAX_PLAN_BYTES = 65536
 """What the agent takes (harness/firmware/agent/plan.c)."""
 MAX_CMDLINE_BYTES = 4096

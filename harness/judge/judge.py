@@ -8,7 +8,7 @@ from itertools import zip_longest
 from harness.judge.known import expected, match
 from harness.judge.rules import rules
 from harness.model.causes import Accuses, Mark
-from harness.model.kernel import Capability, KernelImage
+from harness.model.kernel import KernelImage, way_out
 from harness.model.names import TableName
 from harness.model.plan import Plan
 from harness.model.record import Phase
@@ -45,7 +45,7 @@ def refused(plan_variant: str, run_id: str, kernels: Sequence[KernelImage], refu
         status=Status.UNSUPPORTED,
         cause=Cause.NO_CAPABILITY,
         summary=f"{refusal.kernel} lacks {refusal.capability}: {refusal.reason}",
-        hint=_ALTERNATIVE.get(refusal.capability, "Use a kernel that has it."),
+        hint=way_out(refusal.capability),
     )
     return Verdict(
         variant=plan_variant,
@@ -75,14 +75,6 @@ def failed_before_start(variant: str, kernel: str, message: str, hint: str, caus
         epoch=0,
         checks=(check,),
     )
-
-
-_ALTERNATIVE = {
-    Capability.EFI_FAKE_MEMMAP: "Run it with --kernel tiny-6.1; 'harness kernels build tiny-6.1' makes that once.",
-    Capability.EFI_SOFT_RESERVE: "Run it with --kernel tiny-6.1; 'harness kernels build tiny-6.1' makes that once.",
-    Capability.XEN_DOM0: "Use Debian's amd64 flavour, such as debian-6.12: its cloud flavour is no dom0.",
-    Capability.BGRT: "Debian's cloud flavour is built without ACPI_BGRT; use the amd64 flavour, such as debian-6.1.",
-}
 
 
 def _no_check() -> Check:

@@ -36,21 +36,10 @@ _NEEDS: Mapping[Capability, tuple[str, ...]] = {
 }
 _MODULES = frozenset({"TCG_TPM", "TCG_TIS", "TCG_CRB"})
 """What may be a module: the guest's initramfs brings it (harness/guest/modules.py)."""
-_BUILT = "no distribution sets it; use tiny-6.1 or tiny-5.10, which the harness builds"
-_TPM = "use one of Debian's kernels, or tiny-6.1+tpm, which the harness builds"
-_WAY_OUT: Mapping[Capability, str] = {
-    Capability.EFI_FAKE_MEMMAP: _BUILT,
-    Capability.XEN_DOM0: "use Debian's general flavour, such as debian-6.12, not the cloud one",
-    Capability.TPM_TIS: _TPM,
-    Capability.TPM_CRB: _TPM,
-    Capability.LKDTM: "use a tiny kernel, which the harness builds, or another trigger of the crash",
-}
-"""What to use instead, where the harness has something."""
 _REMOVED: Mapping[Capability, tuple[tuple[int, int], str]] = {
     Capability.EFI_FAKE_MEMMAP: (
         (6, 11),
-        'efi_fake_mem= was removed in Linux 6.11 (37aee82c213d, "x86/efi: Drop support for fake EFI memory maps"); '
-        "use tiny-6.1 or tiny-5.10, which the harness builds",
+        'efi_fake_mem= was removed in Linux 6.11 (37aee82c213d, "x86/efi: Drop support for fake EFI memory maps")',
     )
 }
 """Since which version of Linux there is no such thing, whatever the configuration says."""
@@ -103,8 +92,7 @@ def _decide(config: Config | None, capability: Capability, release: str) -> Deci
         value = config.get(symbol)
         if value != "y" and not (value == "m" and symbol in _MODULES):
             seen = "is not set" if value == "n" else f"is {value}, y is needed"
-            instead = f"; {_WAY_OUT[capability]}" if capability in _WAY_OUT else ""
-            return Decision(possible=False, reason=f"CONFIG_{symbol} {seen} in {config.source} ({release}){instead}")
+            return Decision(possible=False, reason=f"CONFIG_{symbol} {seen} in {config.source} ({release})")
     named = " and ".join(f"CONFIG_{symbol}={config.get(symbol)}" for symbol in symbols)
     return Decision(possible=True, reason=f"{named} in {config.source}")
 

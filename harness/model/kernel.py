@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
@@ -31,6 +32,27 @@ class Capability(StrEnum):
     LKDTM = "lkdtm"
     SOFTLOCKUP_DETECTOR = "softlockup-detector"
     XEN_DOM0 = "xen-dom0"
+
+
+_BUILT = "no distribution sets it; use tiny-6.1, which 'harness kernels build tiny-6.1' makes once, or tiny-5.10"
+_TPM = "use one of Debian's kernels, or tiny-6.1+tpm, which the harness builds"
+_GENERAL = "use Debian's general flavour, such as debian-6.12, not the cloud one"
+_WAY_OUT: Mapping[Capability, str] = {
+    Capability.EFI_FAKE_MEMMAP: _BUILT,
+    Capability.EFI_SOFT_RESERVE: "use tiny-6.1, which 'harness kernels build tiny-6.1' makes once",
+    Capability.XEN_DOM0: _GENERAL,
+    Capability.BGRT: _GENERAL,
+    Capability.TPM_TIS: _TPM,
+    Capability.TPM_CRB: _TPM,
+    Capability.LKDTM: "use a tiny kernel, which the harness builds, or another trigger of the crash",
+}
+"""What to use instead of a kernel that lacks it, where the harness has something."""
+
+
+def way_out(capability: Capability) -> str:
+    """What to do about a kernel that lacks it, as a sentence."""
+    text = _WAY_OUT.get(capability, "use a kernel that has it")
+    return f"{text[0].upper()}{text[1:]}."
 
 
 class Decision(Value):

@@ -9,9 +9,8 @@ from typing import Protocol
 
 from pydantic import Field, model_validator
 
-from harness.model.base import Address, ExpectationValue, Size, Value
+from harness.model.base import PAGE_BYTES, Address, ExpectationValue, Size, Value
 
-PAGE_BYTES = 4096
 MAX_RANGES = 256
 """The agent keeps them in a table of its own (harness/firmware/agent/plan.h)."""
 MAX_CANARY_BYTES = 32 * 2**20

@@ -28,11 +28,15 @@ Times are seconds on the monotonic clock since the run started.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harness.model.base import Value
+
+SYMBOLS_FILE = "symbols.gz"
+VMCORE_INCOMPLETE = "vmcore.incomplete"
+VMCORE_DMESG = "vmcore-dmesg.txt"
 
 
 class Phase(StrEnum):
@@ -127,8 +131,12 @@ class EventEntry(Value):
     """The event's data as JSON text."""
 
 
+_OLD_SAMPLE_FIELDS = {"address": "pages_address", "size_bytes": "pages_size_bytes"}
+_OLD_SUBJECTS = {"driver-logbook": "logbook"}
+
+
 class SampleEntry(Value):
-    """Guest-physical memory read from outside."""
+    """Guest-physical memory read from outside. ``pages`` are whole pages, as everywhere, ``table`` the one in them."""
 
     type: Literal["sample"] = "sample"
     t_s: float
@@ -136,13 +144,25 @@ class SampleEntry(Value):
     point: Point
     subject: str
     """A TableName, or another name for memory that was read to find one (``rsdp``)."""
-    address: int
-    size_bytes: int
+    pages_address: int
+    """Where the sampled memory begins: whole pages where there are canaries round the table, else the table's own."""
+    pages_size_bytes: int
     table_address: int
-    """Where in it the table itself begins; the rest of the pages is canary."""
+    """Where the table itself begins, inside the pages."""
     table_size_bytes: int
     file: str
     sha256: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_words(cls, data: Any) -> Any:
+        """Records made with protocol 1 of the EFI agent say it so."""
+        if not isinstance(data, dict):
+            return data
+        new = {_OLD_SAMPLE_FIELDS.get(key, key): value for key, value in data.items()}
+        if "subject" in new:
+            new["subject"] = _OLD_SUBJECTS.get(new["subject"], new["subject"])
+        return new
 
 
 class MemoryEntry(Value):

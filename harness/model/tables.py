@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from harness.model import guids
-from harness.model.base import Address, ExpectationValue, Size, Value
+from harness.model.base import PAGE_BYTES, Address, ExpectationValue, Size, Value
 from harness.model.names import MemoryType, TableName
 
 if TYPE_CHECKING:
     from harness.model.scenario import Scenario
 
-PAGE_BYTES = 4096
+TABLE_OFFSET = 0x100
+"""Where a table begins in the whole pages that are taken for it: canaries stand before and behind it."""
 MAX_CONTENT_BYTES = 4 * 2**20
 _GUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 ALL_SERVICES = 0x3FFF
@@ -28,9 +29,16 @@ class Placement(Value):
         description="EFI memory type of the pages that hold the table.",
     )
     below: Address | None = Field(
-        default=None, description="Take the highest free pages below this address.", examples=["0x3c000000"]
+        default=None,
+        description="Take the highest free pages that end at or below this address (4 KiB aligned); the table begins "
+        f"{TABLE_OFFSET:#x} bytes into them.",
+        examples=["0x3c000000"],
     )
-    at: Address | None = Field(default=None, description="Take exactly the pages at this address (4 KiB aligned).")
+    at: Address | None = Field(
+        default=None,
+        description="Take exactly the pages that begin at this address (4 KiB aligned); the table itself begins "
+        f"{TABLE_OFFSET:#x} bytes behind it.",
+    )
     listed: bool = Field(
         default=True,
         description="false: no descriptor of the memory map covers the pages, as with firmware that forgets them "

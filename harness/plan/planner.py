@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.errors import InputError
 from harness.evidence.tables.kinds import KINDS
 from harness.firmware.agent_plan import FwCfgFile, fw_cfg_files
+from harness.model.base import PAGE_BYTES
 from harness.model.kernel import HypervisorImage, KernelImage
 from harness.model.kexec import KexecOptions, NextKernel
 from harness.model.names import TableName
@@ -24,7 +25,7 @@ from harness.model.plan import (
     TablePlan,
 )
 from harness.model.scenario import Scenario
-from harness.model.tables import OneTable, PrivateRequest
+from harness.model.tables import TABLE_OFFSET, OneTable, PrivateRequest
 from harness.subjects.kdump import plan as captureplan
 from harness.subjects.memorymap.plan import memory_plan
 from harness.subjects.registry import SUBJECTS
@@ -33,11 +34,8 @@ from harness.subjects.runtime.plan import RuntimeDriver
 from harness.subjects.seams import optionrom
 from harness.subjects.xen import plan as xenplan
 
-PAGE_BYTES = 4096
 COPIED_PAGES = 1
 """For a table of firmware, whose size is known only there (OVMF: some 1 KiB). Linux keeps no page without a table."""
-TABLE_OFFSET = 0x100
-"""Where in its pages an installed table begins, so that there is canary on both sides of it."""
 
 # What every kernel of a run is told. nokaslr: two runs must be comparable, and kexec'ed kernels have no
 # physical KASLR anyway. panic=0: a panic stays on screen and in memory (pvpanic and -action stop the machine).

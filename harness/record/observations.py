@@ -12,11 +12,12 @@ from harness.evidence.defect import Defect
 from harness.evidence.ranges import PAGE_BYTES, Range
 from harness.evidence.segments import Segment, Sizes
 from harness.evidence.tables import kinds as tables
+from harness.evidence.tables.configtable import ConfigTables, parse_listing
 from harness.model.kexec import Syscall
 from harness.model.names import TableName
 from harness.model.plan import EpochPlan, Plan, TablePlan
 from harness.model.record import FrameEntry, Point, SampleEntry
-from harness.record.record import Record
+from harness.record.record import Record, UnreadableRecordError
 
 
 @dataclass(frozen=True)
@@ -140,13 +141,19 @@ class Observations:
         return max((entry.epoch for entry in self.record.phases if entry.console_offset <= line.offset), default=0)
 
     @cached_property
-    def config_tables(self) -> dict[str, int] | None:
-        """GUID to address, as the EFI agent read them from the system table; None without its report."""
+    def config_tables(self) -> ConfigTables | None:
+        """As the EFI agent read them from the system table; None without its report.
+
+        Raises:
+            UnreadableRecordError: the report is no list of tables.
+        """
         frame = self.record.frame("systab")
         if frame is None:
             return None
-        pairs = (line.split() for line in self.record.body(frame).decode("ascii", "replace").splitlines())
-        return {pair[0].lower(): int(pair[1], 16) for pair in pairs if len(pair) == 2}
+        found = parse_listing(self.record.body(frame).decode("ascii", "replace"))
+        if isinstance(found, Defect):
+            raise UnreadableRecordError(f"{self.cited(frame)}: {found}")
+        return found
 
     @cached_property
     def baselines(self) -> dict[TableName, Baseline]:
@@ -160,7 +167,7 @@ class Observations:
             if sample.point is Point.HANDOFF or tables.KINDS[name].late is not None:
                 found[name] = Baseline(
                     name=name,
-                    pages=Range.sized(sample.address, sample.size_bytes),
+                    pages=Range.sized(sample.pages_address, sample.pages_size_bytes),
                     table=Range.sized(sample.table_address, sample.table_size_bytes),
                     data=self.record.sampled(sample),
                     plan=next((table for table in self.plan.tables if table.name is name), None),

@@ -103,8 +103,8 @@ class Record:
             UnreadableRecordError: the file is missing, or is not what was sampled.
         """
         data = self.read(sample.file)
-        if len(data) != sample.size_bytes:
-            raise UnreadableRecordError(f"{sample.file}: {len(data)} bytes, {sample.size_bytes} were sampled")
+        if len(data) != sample.pages_size_bytes:
+            raise UnreadableRecordError(f"{sample.file}: {len(data)} bytes, {sample.pages_size_bytes} were sampled")
         if hashlib.sha256(data).hexdigest() != sample.sha256:
             raise UnreadableRecordError(f"{sample.file}: its SHA-256 is not the one that was noted when it was sampled")
         return data

@@ -20,7 +20,7 @@ from harness.errors import HostError, InputError
 from harness.model import autopsy
 from harness.model.base import Value
 from harness.model.plan import Plan
-from harness.model.record import Entry, RunEnd
+from harness.model.record import SYMBOLS_FILE, VMCORE_DMESG, Entry, RunEnd
 from harness.model.verdict import Verdict
 from harness.record.record import BigFile, Record, UnreadableRecordError
 
@@ -38,8 +38,8 @@ _EVIDENCE = (
     "facts/*",
     "samples/*.bin",
     autopsy.FILE,
-    "symbols.gz",
-    "vmcore-dmesg.txt",
+    SYMBOLS_FILE,
+    VMCORE_DMESG,
 )
 """The files of a record that a verdict is made from."""
 

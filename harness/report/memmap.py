@@ -11,9 +11,10 @@ from harness.evidence import e820
 from harness.evidence.defect import Defect
 from harness.evidence.efilog import LogEntry
 from harness.evidence.efimap import EfiRegion
-from harness.evidence.iomem import Resource
+from harness.evidence.iomem import CRASH_KERNEL, Resource
 from harness.evidence.ranges import Range
 from harness.model.record import FrameEntry
+from harness.record.frames import InstalledTable
 from harness.record.observations import Observations
 
 _RAMDISK = re.compile(r"RAMDISK: \[mem (?P<start>0x[0-9a-f]+)-(?P<last>0x[0-9a-f]+)\]")
@@ -153,7 +154,8 @@ def _handed_over(observations: Observations) -> Iterator[Block]:
     if initrd is not None:
         yield Block(_sized(initrd, "address", "size"), "initrd", Kind.INITRD)
     for frame in record.frames("table"):
-        yield Block(_sized(frame, "address", "size"), f"{frame.fields['name']} table", Kind.TABLE)
+        said = InstalledTable.read(frame.fields)
+        yield Block(said.table, f"{said.name} table", Kind.TABLE)
     for base in observations.baselines.values():
         if base.plan is None:
             yield Block(base.table, base.title, Kind.TABLE)
@@ -190,7 +192,7 @@ def _inside(observations: Observations, epoch: int, rows: Sequence[Resource]) ->
     if own is not None:
         yield Block(own, "kernel", Kind.KERNEL)
     for row in rows:
-        if row.name == "Crash kernel":
+        if row.name == CRASH_KERNEL:
             yield Block(row.range, "crash kernel", Kind.CRASH)
     for line in observations.epoch_lines(epoch):
         match = _RAMDISK.search(line.text)

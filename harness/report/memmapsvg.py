@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-from harness.evidence.ranges import Range
+from harness.evidence.ranges import PAGE_BYTES, Range
 from harness.report.memmap import Block, Column, Kind, size_text
 
 _COLOURS = {
@@ -103,7 +103,7 @@ def _scale(columns: Sequence[Column]) -> _Scale:
     borders = sorted({at for column in columns for item in (*column.blocks, *column.marks) for at in _ends(item)})
     heights = [0.0]
     for start, end in pairwise(borders):
-        pages = max(1.0, (end - start) / 4096)
+        pages = max(1.0, (end - start) / PAGE_BYTES)
         listed = any(item.range.overlaps(Range(start, end)) for column in columns for item in column.blocks)
         # What no map lists is only a gap.
         heights.append(heights[-1] + _LINE + (2.2 * math.log2(pages) if listed else 0))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from harness.clock import Deadline
 from harness.errors import HostError
+from harness.evidence.ranges import PAGE_BYTES
 from harness.machine.gdb import Gdb
 from harness.stage.stage import Stage
 from harness.subjects.kdump.plan import DISK
@@ -26,7 +27,6 @@ RAM = "ram"
 _IDT = re.compile(r"^IDT=\s*(?P<base>[0-9a-f]+) ", re.MULTILINE)
 _GPA = re.compile(r"^gpa: (?P<address>0x[0-9a-f]+)", re.MULTILINE)
 _LOOP = bytes((0xFA, 0xEB, 0xFE))  # cli; jmp .
-_PAGE_BYTES = 4096
 _SEARCHED_BYTES = 64
 _COPIED_BYTES, _COPY_S = 8 * 2**20, 120.0
 
@@ -52,7 +52,7 @@ def triple_fault(stage: Stage) -> None:
         found = _IDT.search(session.monitor("info registers"))
         if found is None:
             raise HostError("no IDT in 'info registers'")
-        session.write_physical(_physical(session, int(found["base"], 16)), bytes(_PAGE_BYTES))
+        session.write_physical(_physical(session, int(found["base"], 16)), bytes(PAGE_BYTES))
         session.go_on()
 
 
@@ -110,7 +110,7 @@ def spoil_next_kernel(stage: Stage) -> None:
     """
     epoch = stage.plan.epochs[stage.recorder.epoch]
     image = Path(epoch.kernel.image).read_bytes()
-    middle = len(image) // 2 // _PAGE_BYTES * _PAGE_BYTES
+    middle = len(image) // 2 // PAGE_BYTES * PAGE_BYTES
     wanted = image[middle : middle + _SEARCHED_BYTES]
     found = 0
     with (stage.writer.directory / RAM).open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
@@ -135,7 +135,7 @@ def flip_vmcore_byte(stage: Stage) -> None:
     if not stage.machine.feed.until(lambda: path.stat().st_blocks * 512 > _COPIED_BYTES, deadline):
         raise HostError("the capture kernel wrote nothing")
     with path.open("r+b") as file:
-        place = os.lseek(file.fileno(), _PAGE_BYTES * 256, os.SEEK_DATA)
+        place = os.lseek(file.fileno(), PAGE_BYTES * 256, os.SEEK_DATA)
         byte = os.pread(file.fileno(), 1, place)[0]
         os.pwrite(file.fileno(), bytes((byte ^ 0x10,)), place)
 

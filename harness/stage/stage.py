@@ -14,13 +14,14 @@ from harness.machine.feed import Failure, Happening, Success
 from harness.machine.frame import Frame
 from harness.machine.machine import Machine
 from harness.model.plan import Plan
-from harness.model.record import CommandEntry, EndKind, Point, SampleEntry
+from harness.model.record import CommandEntry, EndKind, Point
 from harness.record.observations import MadeRange, Observations
 from harness.record.store import RunWriter, read_record
 from harness.stage import failures
 from harness.stage.hostfault import Clocks
 from harness.stage.patience import EXTENSION, EXTENSIONS, still_moving
 from harness.stage.recorder import Recorder
+from harness.stage.samples import write_down
 from harness.stage.watch import Watch
 
 T = TypeVar("T")
@@ -159,21 +160,8 @@ class Stage:
 
     def _sample(self, point: Point, subject: str, pages: Range, table: Range) -> None:
         data = self.machine.memory.read(pages.start, pages.size_bytes)
-        file, sha256 = self._keep(f"{self.recorder.epoch}-{point}-{subject}", subject, data)
-        self.writer.append(
-            SampleEntry(
-                t_s=self.writer.now_s(),
-                epoch=self.recorder.epoch,
-                point=point,
-                subject=subject,
-                address=pages.start,
-                size_bytes=pages.size_bytes,
-                table_address=table.start,
-                table_size_bytes=table.size_bytes,
-                file=file,
-                sha256=sha256,
-            )
-        )
+        kept = self._keep(f"{self.recorder.epoch}-{point}-{subject}", subject, data)
+        write_down(self.writer, self.recorder.epoch, point, subject, pages=pages, table=table, kept=kept)
 
     def _keep(self, label: str, subject: str, data: bytes) -> tuple[str, str]:
         """The file and the SHA-256 of a sample. Canaries are large: the same bytes again are kept once."""

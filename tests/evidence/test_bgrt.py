@@ -101,10 +101,9 @@ def test_memory_that_was_not_recorded():
 
 
 def test_rsdp_from_the_configuration_tables():
-    text = "eb9d2d30-2d88-11d3-9a16-0090273fc14d 0x3f77d000\n8868E871-E4F1-11D3-BC22-0080C73C8881 0x3f77d014\n"
-    assert acpi.find_rsdp(text) == 0x3F77D014
-    assert isinstance(acpi.find_rsdp(text.splitlines()[0]), Defect)
-    assert isinstance(acpi.find_rsdp("8868e871-e4f1-11d3-bc22-0080c73c8881 none"), Defect)
+    acpi10 = {"eb9d2d30-2d88-11d3-9a16-0090273fc14d": 0x3F77D000}
+    assert acpi.find_rsdp({**acpi10, "8868e871-e4f1-11d3-bc22-0080c73c8881": 0x3F77D014}) == 0x3F77D014
+    assert isinstance(acpi.find_rsdp(acpi10), Defect)
 
 
 def test_bgrt():

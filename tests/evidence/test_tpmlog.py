@@ -102,12 +102,12 @@ def test_what_are_no_final_events(data: bytes, words: str) -> None:
     assert words in str(found)
 
 
-def shown(content: bytes, fact: bytes | None, console: bytes = LINE) -> Shown:
+def shown(content: bytes, fact: bytes | None, console: bytes = LINE, name: str = "TPMEventLog") -> Shown:
     def read(name: str) -> bytes | None:
         assert name == "tpm-log"
         return fact
 
-    return Shown(1, "6.1", content, Range.sized(AT, len(content)), read, klog.lines(console))
+    return Shown(1, "6.1", content, Range.sized(AT, len(content)), read, klog.lines(console), name)
 
 
 def test_the_kernel_shows_the_log_and_the_final_events() -> None:
@@ -147,7 +147,7 @@ def test_a_bad_copy_is_not_called_shown() -> None:
 def final_shown(fact: bytes | None) -> tuple[str, ...]:
     content = final(*EXIT)
     line = LINE.replace(b"0x3f7f6000", b"0x3f771018")
-    return tpmlog.final_differences(shown(content, fact, line))
+    return tpmlog.final_differences(shown(content, fact, line, "TPMFinalLog"))
 
 
 def test_final_events_shown() -> None:

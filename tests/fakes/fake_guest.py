@@ -25,7 +25,7 @@ def frame(kind: str, body: str = "", **fields: str) -> Step:
 def ready() -> Steps:
     return [
         {"debugcon": "SecCoreStartupWithStack\n"},
-        {"frame": "ready", "nonce": "00000000", "fields": {"agent": "1"}},
+        {"frame": "ready", "nonce": "00000000", "fields": {"agent": "2"}},
     ]
 
 
@@ -35,11 +35,11 @@ def agent(*, table_bytes: int = 0) -> Steps:
         *("table", ""),
         name="esrt",
         guid="b122a263-3661-4f68-9929-78f8b0d62180",
-        address=hex(TABLE_PAGE + 0x100),
+        table_address=hex(TABLE_PAGE + 0x100),
+        table_size=str(table_bytes),
         pages_address=hex(TABLE_PAGE),
-        pages="1",
+        pages_size="4096",
         type="4",
-        size=str(table_bytes),
     )
     return [
         {"wait_byte": "G"},

@@ -12,9 +12,11 @@ from agent_vm import QEMU, Again, AgentVm
 
 from harness.evidence import acpi
 from harness.evidence.acpi import AcpiTable
+from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
 from harness.evidence.tables import bgrt
 from harness.evidence.tables.canary import canary_bytes
+from harness.evidence.tables.configtable import parse_listing
 from harness.firmware.build import AgentBinary
 from harness.model.driver import FirmwareArch
 
@@ -43,15 +45,22 @@ def check(vm: AgentVm) -> AcpiTable:
     """The reported addresses held against memory; the ACPI table that a kernel would find."""
     assert vm.go().kind == "handoff", vm.frames[-1]
     fields = vm.frame("table").fields
-    assert (fields["name"], fields["acpi"], fields["size"], fields["type"]) == ("bgrt", "BGRT", str(len(IMAGE)), "4")
-    start, address = int(fields["pages_address"], 0), int(fields["address"], 0)
+    assert (fields["name"], fields["acpi"], fields["table_size"], fields["type"]) == (
+        "bgrt",
+        "BGRT",
+        str(len(IMAGE)),
+        "4",
+    )
+    start, address = int(fields["pages_address"], 0), int(fields["table_address"], 0)
     assert address == start + 0x100
     assert start + 3 * 4096 <= 0x3C000000
     vm.command("stop")
     expected = bytearray(canary_bytes(SEED, start, 3 * 4096))
     expected[0x100 : 0x100 + len(IMAGE)] = IMAGE
     assert vm.memory(start, 3 * 4096) == expected
-    rsdp = acpi.find_rsdp(vm.frame("systab").body.decode())
+    listed = parse_listing(vm.frame("systab").body.decode())
+    assert not isinstance(listed, Defect), listed
+    rsdp = acpi.find_rsdp(listed)
     assert isinstance(rsdp, int)
     table = acpi.find_table(vm.memory, rsdp, "BGRT")
     assert isinstance(table, AcpiTable), table

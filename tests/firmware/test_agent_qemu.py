@@ -74,9 +74,13 @@ def check_tables(vm: AgentVm) -> None:
     for name, (content, offset, pages, memory_type, guid) in wanted.items():
         fields = tables[name]
         start = int(fields["pages_address"], 0)
-        assert (int(fields["pages"], 0), int(fields["type"], 0), fields["guid"]) == (pages, memory_type, guid)
-        assert int(fields["address"], 0) == start + offset
-        assert int(fields["size"], 0) == len(content)
+        assert (int(fields["pages_size"], 0), int(fields["type"], 0), fields["guid"]) == (
+            pages * 4096,
+            memory_type,
+            guid,
+        )
+        assert int(fields["table_address"], 0) == start + offset
+        assert int(fields["table_size"], 0) == len(content)
         expected = bytearray(canary_bytes(SEED, start, pages * 4096))
         expected[offset : offset + len(content)] = content
         assert vm.memory(start, pages * 4096) == expected
@@ -99,7 +103,7 @@ def check_system_table(vm: AgentVm) -> None:
     assert frame.body.decode().splitlines() == seen
     by_name = {frame.fields["name"]: frame.fields for frame in vm.frames if frame.kind == "table"}
     for fields in by_name.values():
-        assert f"{fields['guid']} {fields['address']}" in seen
+        assert f"{fields['guid']} {fields['table_address']}" in seen
     assert frame.fields["vendor"] == "EDK II"
 
 
@@ -111,7 +115,7 @@ def check_memory_map(vm: AgentVm) -> None:
     assert sum(pages for _, _, _, pages in regions) * 4096 > 900 * 2**20
     for table in (f for f in vm.frames if f.kind == "table"):
         first = int(table.fields["pages_address"], 0)
-        end = first + 4096 * int(table.fields["pages"], 0)
+        end = first + int(table.fields["pages_size"], 0)
         holding = [kind for kind, start, _, pages in regions if start <= first and end <= start + 4096 * pages]
         assert holding == [int(table.fields["type"], 0)]
 
@@ -119,7 +123,7 @@ def check_memory_map(vm: AgentVm) -> None:
 def test_from_cold_to_the_image(agent: Path, files: dict[str, bytes], tmp_path: Path) -> None:
     with AgentVm(agent, tmp_path, files) as vm:
         ready = vm.wait("ready")
-        assert (ready.nonce, ready.seq, ready.fields["agent"], ready.fields["vendor"]) == ("00000000", 1, "1", "EDK II")
+        assert (ready.nonce, ready.seq, ready.fields["agent"], ready.fields["vendor"]) == ("00000000", 1, "2", "EDK II")
         assert vm.wait("ready").seq == 2, "READY is said again until the host answers"
         assert vm.go().kind == "handoff"
         kinds = [frame.kind for frame in vm.frames if frame.kind != "ready"]

@@ -62,8 +62,8 @@ def test_every_mistake_with_its_place(load: Load) -> None:
         "k.yaml:7:3: [1].kernel: is missing",
         "k.yaml:7:3: [1].reference: is missing",
         "k.yaml:7:3: [1].scenario: is missing",
-        "k.yaml:7:4: [1].scenaro: 'scenaro' is not a key here; allowed: scenario, kernel, started_by, hypervisor, cause, "
-        "epoch, reason, reference; did you mean 'scenario'?",
+        "k.yaml:7:4: [1].scenaro: 'scenaro' is not a key here; allowed: scenario, kernel, started_by, hypervisor, "
+        "cause, epoch, reason, reference; did you mean 'scenario'?",
         "k.yaml:7:26: [1].reason: is too short; at least 20 characters are needed",
         "k.yaml:8:3: [2]: 3 is not a mapping; keys allowed: scenario, kernel, started_by, hypervisor, cause, epoch, "
         "reason, reference",

@@ -12,7 +12,7 @@ def test_a_stock_kernel_contains_a_page_fault(machines: Range) -> None:
     assert ran.verdict.status is Status.PASS, ran.verdict.headline
     assert "Page fault caused by firmware at PA: 0x" in ran.evidence("runtime_fault")
     assert "reset" in ran.check("reboot").summary
-    assert sum("driver-logbook" in path.name for path in (ran.directory / "samples").iterdir()) == 8
+    assert sum("-logbook-" in path.name for path in (ran.directory / "samples").iterdir()) == 8
 
 
 def test_a_kernel_without_runtime_services_is_unsupported(machines: Range) -> None:

@@ -92,7 +92,7 @@ def test_firmware_is_called_first_and_all_is_read_at_one_moment() -> None:
     ]
     tables = made.samples[1]
     assert pagetables.decode(made.files[tables.file]) == made.capture
-    assert tables.size_bytes == len(made.files[tables.file])
+    assert tables.pages_size_bytes == len(made.files[tables.file])
     assert tables.table_address == made.capture.cr3 & ~4095
     assert made.files[made.samples[0].file] == made.logbook
 

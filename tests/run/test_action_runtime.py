@@ -98,9 +98,7 @@ def test_a_call_stands_between_two_readings_of_the_logbook() -> None:
     do(machine.stage, call("loop"))
     asked = "runtime call=set-variable wait_s=7 fault=loop"
     assert machine.log == ["logbook", asked, "wait called 17", "logbook"]
-    assert [(item.epoch, item.subject, item.address) for item in machine.samples] == [
-        (2, "driver-logbook", LOGBOOK)
-    ] * 2
+    assert [(item.epoch, item.subject, item.pages_address) for item in machine.samples] == [(2, "logbook", LOGBOOK)] * 2
     assert len({item.file for item in machine.samples}) == 2
 
 

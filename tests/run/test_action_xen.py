@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from harness.evidence.ranges import Range
+from harness.evidence.tables.configtable import parse_array
 from harness.machine.feed import Happening, Line, Source
 from harness.machine.frame import Frame
 from harness.model import guids
@@ -136,4 +137,4 @@ def test_no_disk_without_a_hypervisor(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("extra", [b"", b"\0" * 10])
 def test_a_configuration_table_is_read_by_whole_entries(extra: bytes) -> None:
-    assert xenview.config_tables(config(NEW) + extra) == {guids.ACPI20: 0x3FB7D014, guids.ESRT: NEW}
+    assert parse_array(config(NEW) + extra) == {guids.ACPI20: 0x3FB7D014, guids.ESRT: NEW}

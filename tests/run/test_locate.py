@@ -69,7 +69,8 @@ def _only(found: object) -> Watch:
 
 
 def test_esrt_of_the_agent() -> None:
-    fields = {"name": "esrt", "address": "0x39fff100", "size": "136", "pages_address": "0x39fff000", "pages": "1"}
+    fields = {"name": "esrt", "table_address": "0x39fff100", "table_size": "136"}
+    fields |= {"pages_address": "0x39fff000", "pages_size": "4096"}
     memory = Memory()
     found = list(locate(_plan("esrt"), [Frame(NONCE, 1, "table", fields)], memory.read))
     assert found == [Watch(TableName.ESRT, Range(0x39FFF000, 0x3A000000), Range(0x39FFF100, 0x39FFF188))]
@@ -83,8 +84,8 @@ def test_any_table_of_the_agent() -> None:
             NONCE,
             number,
             "table",
-            {"name": name, "address": hex(number << 20 | 0x100), "size": "16", "pages_address": hex(number << 20),
-             "pages": "2"},
+            {"name": name, "table_address": hex(number << 20 | 0x100), "table_size": "16",
+             "pages_address": hex(number << 20), "pages_size": "8192"},
         )
         for number, name in enumerate(names, 1)
     ]  # fmt: skip
@@ -110,8 +111,8 @@ def test_bgrt() -> None:
 
 
 def _installed_at(address: int) -> Frame:
-    pages = {"pages_address": "0x3000", "pages": "1"}
-    return Frame(NONCE, 1, "table", {"name": "bgrt", "acpi": "BGRT", "address": hex(address), "size": "1000", **pages})
+    fields = {"name": "bgrt", "acpi": "BGRT", "table_address": hex(address), "table_size": "1000"}
+    return Frame(NONCE, 1, "table", {**fields, "pages_address": "0x3000", "pages_size": "4096"})
 
 
 def test_bgrt_of_the_agent_is_the_one_that_a_kernel_would_find() -> None:

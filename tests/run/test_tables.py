@@ -9,7 +9,7 @@ import pytest
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
 from harness.evidence.tables import bgrt, esrt, mokvar, rtprop, unaccepted
-from harness.evidence.tables.kinds import KINDS, corrupt, title
+from harness.evidence.tables.kinds import KINDS, corrupt, put_aside, title
 from harness.model import guids
 from harness.model.names import MemoryType, TableName
 from harness.model.plan import TablePlan
@@ -45,6 +45,13 @@ def test_every_table_has_its_own_cause_and_words(name: TableName) -> None:
     assert KINDS[name].how_to_have
 
 
+def test_the_kernels_names_are_all_different_and_those_found_by_one_have_one() -> None:
+    names = [kind.kernel_name for kind in KINDS.values() if kind.kernel_name]
+    assert len(set(names)) == len(names) > 5
+    assert [name for name, kind in KINDS.items() if kind.late is not None and not kind.kernel_name] == []
+    assert put_aside(TableName.MEMATTR) == "MEMATTR=0xffffffffffffffff"
+
+
 @pytest.mark.parametrize("name", INSTALLED)
 def test_each_has_canary_on_both_sides_in_its_pages(name: TableName) -> None:
     made = table(name)
@@ -64,9 +71,8 @@ def test_firmware_s_own_table_is_found_and_measured(name: TableName) -> None:
     def read(address: int, size_bytes: int) -> bytes:
         return (data + b"\xa5" * size_bytes)[address - 0x5000 :][:size_bytes]
 
-    listing = f"{guids.ACPI20} 0x1000\n{KINDS[name].guid.upper()} 0x5000\n"
-    assert KINDS[name].find(listing, read) == Range.sized(0x5000, len(data))
-    assert isinstance(KINDS[name].find(f"{guids.ACPI20} 0x1000\n", read), Defect)
+    assert KINDS[name].find({guids.ACPI20: 0x1000, KINDS[name].guid: 0x5000}, read) == Range.sized(0x5000, len(data))
+    assert isinstance(KINDS[name].find({guids.ACPI20: 0x1000}, read), Defect)
 
 
 def test_options_reach_the_bytes() -> None:

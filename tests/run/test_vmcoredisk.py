@@ -47,7 +47,7 @@ def test_a_whole_dump_is_cut_to_what_was_written_and_sealed(writer: RunWriter) -
     assert (entry["file"], entry["size_bytes"], entry["epoch"]) == ("vmcore", 4000, 2)
     assert entry["blake2b"] == hashlib.blake2b(data).hexdigest()
     vmcoredisk.leave(writer, 2)
-    assert not (writer.directory / vmcoredisk.INCOMPLETE).exists()
+    assert not (writer.directory / "vmcore.incomplete").exists()
 
 
 def test_what_nobody_took_is_no_vmcore(writer: RunWriter) -> None:

@@ -54,7 +54,7 @@ def test_memory_is_sampled_at_every_border(stage: Stage) -> None:
     assert [(entry.epoch, entry.point.value) for entry in samples] == [
         *((0, "handoff"), (1, "up"), (1, "loaded"), (2, "up"))
     ]
-    assert {(entry.address, entry.table_address) for entry in samples} == {(TABLE_PAGE, TABLE_PAGE + 0x100)}
+    assert {(entry.pages_address, entry.table_address) for entry in samples} == {(TABLE_PAGE, TABLE_PAGE + 0x100)}
     contents = [(ran.directory / entry.file).read_bytes() for entry in samples]
     assert contents[:3] == [bytes(page)] * 3
     page[0x110] = 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.evidence.crash.messages import Message
+from harness.evidence.pagetables import EFI_WINDOW
 
 
 class Mark(StrEnum):
@@ -85,14 +86,12 @@ def item(text: str) -> Item | None:
 
 FIRMWARE = "firmware"
 """Stands for a function where the processor was in code of the EFI runtime services."""
-_EFI_VIRTUAL = range(0xFFFFFFEF_00000000, 0xFFFFFFFF_00000000)
-"""EFI_VA_END to EFI_VA_START, where x86-64 maps runtime services (Documentation/arch/x86/x86_64/mm.rst)."""
 
 
 def _firmware(raw: str | None) -> str | None:
     """``0xfffffffeff255bb0``: no symbol can name it."""
     is_address = raw is not None and re.fullmatch(r"0x[0-9a-f]{16}", raw)
-    return FIRMWARE if raw is not None and is_address and int(raw, 16) in _EFI_VIRTUAL else None
+    return FIRMWARE if raw is not None and is_address and EFI_WINDOW.contains(int(raw, 16)) else None
 
 
 def _named(mark: Mark, function: str | None) -> Item | None:

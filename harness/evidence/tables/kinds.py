@@ -13,9 +13,10 @@ from typing import Any
 
 from harness.evidence import acpi
 from harness.evidence.defect import Defect
-from harness.evidence.ranges import Range
+from harness.evidence.ranges import PAGE_BYTES, Range
 from harness.evidence.tables import bgrt, esrt, memattr, mokvar, private, rtprop, tpmlog, unaccepted
-from harness.evidence.tables.shown import Shown
+from harness.evidence.tables.configtable import ConfigTables, address_of
+from harness.evidence.tables.shown import DROPPED, Shown
 from harness.model import guids
 from harness.model.kernel import Capability
 from harness.model.names import TableName
@@ -26,6 +27,7 @@ INITRD_BYTES = 16
 
 Reader = Callable[[int, int], bytes]
 """Guest-physical memory: address, bytes."""
+Finder = Callable[[ConfigTables, Reader], Range | Defect]
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,12 @@ class Pointer:
 
 @dataclass(frozen=True)
 class Late:
-    """How a table is found that is not there at the hand-off: by the first kernel's ``efi:`` line, when it is up."""
+    """How a table is found that is not there at the hand-off: by its ``kernel_name`` in the ``efi:`` line of the first
+    kernel, when it is up."""
 
-    listed: str
-    """The table's name in that line."""
     size: Callable[[bytes], int | Defect]
     """How long it is, from its first bytes."""
-    header_bytes: int = 4096
+    header_bytes: int = PAGE_BYTES
     """How many of them."""
 
 
@@ -70,8 +71,11 @@ class Kind:
     """The table, for people."""
     how_to_have: str
     """What to do for a run that has one."""
-    find: Callable[[str, Reader], Range | Defect]
-    """The bytes of firmware's own table, from the lines of the system table and from memory."""
+    find: Finder
+    """The bytes of firmware's own table, from the list of configuration tables and from memory."""
+    kernel_name: str = ""
+    """What the kernel calls it in its ``efi:`` line (drivers/firmware/efi/efi.c, common_tables); empty for one that no
+    kernel knows, or that it finds otherwise."""
     title: str = ""
     """What is watched, when that is not the table itself."""
     guid: str = ""
@@ -93,20 +97,11 @@ class Kind:
     """Does Linux keep its pages (efi_mem_reserve()) when they are boot services memory?"""
 
 
-def config_table(listing: str, guid: str) -> int | Defect:
-    """The address of a configuration table, from the ``GUID 0xADDRESS`` lines of the agent's ``systab`` frame."""
-    for line in listing.splitlines():
-        words = line.split()
-        if len(words) == 2 and words[0].lower() == guid:
-            return int(words[1], 16)
-    return Defect("no configuration table with its GUID")
-
-
-def _at(guid: str, most_bytes: int, size: Callable[[bytes], int | Defect]) -> Callable[[str, Reader], Range | Defect]:
+def _at(guid: str, most_bytes: int, size: Callable[[bytes], int | Defect]) -> Finder:
     """A finder for a configuration table whose size is in its first ``most_bytes`` bytes."""
 
-    def find(listing: str, read: Reader) -> Range | Defect:
-        address = config_table(listing, guid)
+    def find(tables: ConfigTables, read: Reader) -> Range | Defect:
+        address = address_of(tables, guid)
         if isinstance(address, Defect):
             return address
         size_bytes = size(read(address, most_bytes))
@@ -125,13 +120,13 @@ def _sized(parse: Callable[[bytes], Any]) -> Callable[[bytes], int | Defect]:
     return size
 
 
-def _nowhere(_listing: str, _read: Reader) -> Range | Defect:
+def _nowhere(_tables: ConfigTables, _read: Reader) -> Range | Defect:
     """Tables that only the agent brings: firmware's own cannot be told apart from others, or are of unknown size."""
     return Defect("the scenario installs none")
 
 
-def _bgrt_image(listing: str, read: Reader) -> Range | Defect:
-    rsdp = acpi.find_rsdp(listing)
+def _bgrt_image(tables: ConfigTables, read: Reader) -> Range | Defect:
+    rsdp = acpi.find_rsdp(tables)
     table = rsdp if isinstance(rsdp, Defect) else acpi.find_table(read, rsdp, "BGRT")
     if isinstance(table, Defect):
         return table
@@ -174,6 +169,7 @@ KINDS: Mapping[TableName, Kind] = {
         word="ESRT",
         how_to_have=_install("esrt"),
         guid=guids.ESRT,
+        kernel_name="ESRT",
         find=_at(guids.ESRT, esrt.HEADER_BYTES + esrt.MAX_ENTRIES * esrt.ENTRY_BYTES, _sized(esrt.parse)),
         content=lambda request, nonce: esrt.build(esrt.make_entries(request.entries, nonce)),
         inside=Inside(("esrt",), _esrt_inside),
@@ -196,6 +192,7 @@ KINDS: Mapping[TableName, Kind] = {
         how_to_have="Use a firmware that publishes the EFI Memory Attributes Table.",
         copied=True,
         guid=guids.MEMATTR,
+        kernel_name="MEMATTR",
         find=_at(guids.MEMATTR, memattr.HEADER_BYTES, _sized(memattr.parse)),
         reserved=False,
     ),
@@ -203,6 +200,7 @@ KINDS: Mapping[TableName, Kind] = {
         word="RTPROP table",
         how_to_have=_install("rtprop"),
         guid=guids.RTPROP,
+        kernel_name="RTPROP",
         find=_at(guids.RTPROP, rtprop.TABLE_BYTES, _sized(rtprop.parse)),
         content=lambda request, _nonce: rtprop.build(request.mask),
         inside=Inside(("efivarfs",), rtprop.differences, "EFI variables are there or not, as the table says"),
@@ -212,6 +210,7 @@ KINDS: Mapping[TableName, Kind] = {
         word="MOKvar table",
         how_to_have=_install("mokvar"),
         guid=guids.MOKVAR,
+        kernel_name="MOKvar",
         find=_at(guids.MOKVAR, mokvar.MAX_BYTES, mokvar.size_bytes),
         content=lambda request, nonce: mokvar.build(mokvar.make_variables(request.entries, request.size, nonce)),
         inside=Inside(("mok-variables",), mokvar.differences),
@@ -221,6 +220,7 @@ KINDS: Mapping[TableName, Kind] = {
         word="unaccepted memory table",
         how_to_have=_install("unaccepted"),
         guid=guids.UNACCEPTED,
+        kernel_name="Unaccepted",
         find=_at(guids.UNACCEPTED, unaccepted.HEADER_BYTES, _sized(unaccepted.parse)),
         content=lambda request, _nonce: unaccepted.build(
             base=request.base, size_bytes=request.size, unit_bytes=request.unit
@@ -231,10 +231,11 @@ KINDS: Mapping[TableName, Kind] = {
     ),
     TableName.INITRD: Kind(
         word="INITRD table",
-        how_to_have="Linux's EFI stub installs it after the hand-off; use initrd: none in a kexec step.",
+        how_to_have="Linux's EFI stub installs it after the hand-off; use kexec: {no_initrd: true}.",
         guid=guids.INITRD,
+        kernel_name="INITRD",
         find=_nowhere,
-        late=Late("INITRD", lambda _data: INITRD_BYTES),
+        late=Late(lambda _data: INITRD_BYTES),
         unseen="no kernel shows the {word}; only its bytes were compared",
         reserved=False,
     ),
@@ -242,8 +243,9 @@ KINDS: Mapping[TableName, Kind] = {
         word="TPM event log",
         how_to_have=_TPM,
         guid=guids.TPM_LOG,
+        kernel_name="TPMEventLog",
         find=_nowhere,
-        late=Late("TPMEventLog", _sized(tpmlog.parse_header), tpmlog.HEADER_BYTES),
+        late=Late(_sized(tpmlog.parse_header), tpmlog.HEADER_BYTES),
         inside=Inside((tpmlog.FACT,), tpmlog.differences, "binary_bios_measurements begins with the same log"),
         reserved=False,
     ),
@@ -252,8 +254,9 @@ KINDS: Mapping[TableName, Kind] = {
         word="TPM final events table",
         how_to_have=_TPM,
         guid=guids.TPM_FINAL_LOG,
+        kernel_name="TPMFinalLog",
         find=_nowhere,
-        late=Late("TPMFinalLog", _sized(tpmlog.parse_final), tpmlog.MAX_FINAL_BYTES),
+        late=Late(_sized(tpmlog.parse_final), tpmlog.MAX_FINAL_BYTES),
         inside=Inside((tpmlog.FACT,), tpmlog.final_differences, "binary_bios_measurements ends with the same event"),
         reserved=False,
     ),
@@ -275,6 +278,11 @@ TPM_TABLES = frozenset({TableName.TPM_LOG, TableName.TPM_FINAL_LOG})
 def title(name: TableName) -> str:
     """What of a table is watched, for people."""
     return KINDS[name].title or KINDS[name].word
+
+
+def put_aside(name: TableName) -> str:
+    """What the ``efi:`` line of a kernel has for a table that it will not use (EFI_INVALID_TABLE_ADDR)."""
+    return f"{KINDS[name].kernel_name}={DROPPED:#x}"
 
 
 def corrupt(name: TableName) -> Cause:

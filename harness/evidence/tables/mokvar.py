@@ -93,4 +93,4 @@ def differences(shown: Shown) -> tuple[str, ...]:
         for name, value in expected.items()
         if seen.get(name, value) != value
     ]
-    return tuple(found) or listed(shown, "MOKvar")
+    return tuple(found) or listed(shown)

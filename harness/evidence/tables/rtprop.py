@@ -67,4 +67,4 @@ def differences(shown: Shown) -> tuple[str, ...]:
     if variables == "yes" and writable != bool(table.mask & SET_VARIABLE):
         has, how = ("lacks", "can be written to") if writable else ("has", "is read-only")
         return (f"the table {has} SetVariable (mask {table.mask:#x}), but efivarfs {how}",)
-    return listed(shown, "RTPROP")
+    return listed(shown)

@@ -26,6 +26,8 @@ class Shown:
     """A fact of the epoch's guest by name; None when it was not reported."""
     lines: Sequence[klog.Line]
     """The epoch's console."""
+    kernel_name: str
+    """The table's name in the kernel's ``efi:`` line."""
 
     def text(self, name: str) -> str:
         """A fact as text; empty when it was not reported."""
@@ -41,7 +43,7 @@ class Shown:
         return next((line for line in self.lines if re.search(pattern, line.text)), None)
 
 
-def listed(shown: Shown, name: str) -> tuple[str, ...]:
+def listed(shown: Shown) -> tuple[str, ...]:
     """Does the ``efi:`` line list a table at the address where firmware handed it over? What is wrong, if not.
 
     A kernel without that line accuses nobody: it has no console, or was told to be quiet.
@@ -49,9 +51,10 @@ def listed(shown: Shown, name: str) -> tuple[str, ...]:
     tables = klog.config_tables(shown.lines)
     if not tables:
         return ()
-    address = tables[0].get(name)
+    address = tables[0].get(shown.kernel_name)
     if address is None:
-        return (f"the kernel's efi: line lists no {name}",)
+        return (f"the kernel's efi: line lists no {shown.kernel_name}",)
     if address != shown.table.start:
-        return (f"the kernel's efi: line has {name}={address:#x}, at the hand-off it was at {shown.table.start:#x}",)
+        said = f"{shown.kernel_name}={address:#x}"
+        return (f"the kernel's efi: line has {said}, at the hand-off it was at {shown.table.start:#x}",)
     return ()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from harness.evidence.defect import Defect
 from harness.evidence.paging import Leaf, translate
+from harness.evidence.ranges import PAGE_BYTES
 from harness.evidence.vmcoreinfo import VmcoreInfo
 
 ReadPhysical = Callable[[int, int], bytes | Defect]
@@ -47,7 +48,7 @@ class KernelMemory:
             physical = self.physical(address)
             if isinstance(physical, Defect):
                 return physical
-            wanted = min(size, 4096 - address % 4096)
+            wanted = min(size, PAGE_BYTES - address % PAGE_BYTES)
             piece = self._read_physical(physical, wanted)
             if isinstance(piece, Defect):
                 return piece

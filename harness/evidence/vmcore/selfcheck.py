@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.evidence.defect import Defect
+from harness.evidence.ranges import PAGE_BYTES
 from harness.evidence.symbols import SymbolTable
 from harness.evidence.vmcore.dump import Dump
 from harness.evidence.vmcore.notes import Note, parse_notes
@@ -78,7 +79,7 @@ def _first(dump: Dump, address: int | Defect, size: int) -> Note | Defect:
     """The note at an address; the memory behind it may be anything."""
     if isinstance(address, Defect):
         return address
-    size = min(size, 4096 - address % 4096)  # none of them crosses a page (crash_notes_memory_init())
+    size = min(size, PAGE_BYTES - address % PAGE_BYTES)  # none of them crosses a page (crash_notes_memory_init())
     data = dump.read_virtual(address, size)
     if isinstance(data, Defect):
         return data

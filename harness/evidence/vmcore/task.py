@@ -9,7 +9,7 @@ from typing import Protocol
 
 from harness.evidence.defect import Defect
 from harness.evidence.printk import Record
-from harness.evidence.ranges import align_down
+from harness.evidence.ranges import PAGE_BYTES, align_down
 from harness.evidence.vmcore.dump import Dump
 from harness.evidence.vmcore.lawful import STACK_BYTES
 from harness.evidence.vmcore.notes import Cpu
@@ -144,7 +144,7 @@ def backtrace(dump: Dump, cpu: Cpu, symbols: Symbols) -> tuple[Frame, ...] | Def
     stack = b""
     while rsp + len(stack) < end:
         at = rsp + len(stack)
-        piece = dump.read_virtual(at, min(end, align_down(at, 4096) + 4096) - at)
+        piece = dump.read_virtual(at, min(end, align_down(at, PAGE_BYTES) + PAGE_BYTES) - at)
         if isinstance(piece, Defect):
             if not stack:
                 return Defect(f"the stack at {rsp:#x} cannot be read: {piece.text}")

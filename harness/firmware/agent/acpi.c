@@ -3,7 +3,7 @@
 
 #include "agent.h"
 #include "frame.h"
-#include "tables.h"
+#include "systab.h"
 
 static EFI_ACPI_TABLE_PROTOCOL *protocol_of(const struct table_plan *table)
 {

@@ -5,7 +5,7 @@
 
 #include "efi.h"
 
-#define AGENT_PROTOCOL 1 /* docs/link-protocol.md; reported in the `ready` frame */
+#define AGENT_PROTOCOL 2 /* docs/link-protocol.md; reported in the `ready` frame */
 
 extern EFI_HANDLE agent_image;
 extern EFI_SYSTEM_TABLE *system_table;

@@ -3,7 +3,6 @@
 
 #include "agent.h"
 #include "frame.h"
-#include "memory.h"
 
 #define MAX_CLAIMS 512
 #define MAP_BYTES 131072
@@ -317,7 +316,6 @@ void report_hooks(void)
 {
 	if (!firmware_get_memory_map)
 		return;
-	report_map("firmware-memmap", memory_map_of_firmware());
 	frame_begin("hooks");
 	frame_field_decimal("claims", claim_count);
 	service_line("GetMemoryMap", (const void *)(UINTN)firmware_get_memory_map, (const void *)(UINTN)get_memory_map);

@@ -19,6 +19,6 @@ void hook_claim(UINT64 start, UINT64 end, UINT32 type);
 /* The claim with `address` in it, if there is one; else the start of the next claim (or the end of memory) in `end`. */
 BOOLEAN hook_claimed(UINT64 address, UINT64 *end);
 
-void report_hooks(void); /* `firmware-memmap` and `hooks`; nothing when nothing is hooked */
+void report_hooks(void); /* `hooks`; nothing when nothing is hooked */
 
 #endif

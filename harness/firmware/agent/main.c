@@ -13,6 +13,7 @@
 #include "ranges.h"
 #include "runtime.h"
 #include "serial.h"
+#include "systab.h"
 #include "tables.h"
 
 EFI_HANDLE agent_image;
@@ -93,6 +94,7 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 		report_runtime(&plan->runtime);
 	report_ranges();
 	report_system_table();
+	report_firmware_map();
 	report_hooks();
 	report_memory_map();
 	report_image();

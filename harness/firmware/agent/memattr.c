@@ -3,7 +3,7 @@
 
 #include "agent.h"
 #include "frame.h"
-#include "tables.h"
+#include "systab.h"
 
 static const EFI_GUID memattr_guid = EFI_MEMORY_ATTRIBUTES_TABLE_GUID;
 

@@ -3,7 +3,9 @@
 #ifndef HARNESS_AGENT_MEMATTR_H
 #define HARNESS_AGENT_MEMATTR_H
 
-#include "plan.h"
+#include "efi.h"
+
+enum memattr_choice { MEMATTR_CORRECT, MEMATTR_KEEP, MEMATTR_DROP };
 
 struct memory_range {
 	UINT64 start; /* page aligned, as is the size */

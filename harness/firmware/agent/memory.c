@@ -7,6 +7,13 @@
 
 #define LARGE_PAGE_SIZE 0x200000ULL
 
+struct memory_map {
+	UINT8 *bytes; /* from AllocatePool, and so in the map itself */
+	UINTN size;
+	UINTN descriptor_size; /* the stride; larger than EFI_MEMORY_DESCRIPTOR */
+	UINT32 version;
+};
+
 static struct memory_map read_with(EFI_GET_MEMORY_MAP get_memory_map)
 {
 	struct memory_map map = { 0 };
@@ -29,12 +36,14 @@ static struct memory_map read_with(EFI_GET_MEMORY_MAP get_memory_map)
 	return map;
 }
 
-struct memory_map memory_map_read(void)
+/* As the kernel will get it. */
+static struct memory_map memory_map_read(void)
 {
 	return read_with(boot_services->GetMemoryMap);
 }
 
-struct memory_map memory_map_of_firmware(void)
+/* Without what is hooked. */
+static struct memory_map memory_map_of_firmware(void)
 {
 	return read_with(firmware_get_memory_map ? firmware_get_memory_map : boot_services->GetMemoryMap);
 }
@@ -132,7 +141,8 @@ EFI_PHYSICAL_ADDRESS memory_free_page(EFI_PHYSICAL_ADDRESS address)
 	return place;
 }
 
-void report_map(const char *kind, struct memory_map map)
+/* The map's buffer is kept: freeing it would make what was just reported untrue. */
+static void report_map(const char *kind, struct memory_map map)
 {
 	frame_begin(kind);
 	frame_field_decimal("descriptor_size", map.descriptor_size);
@@ -140,6 +150,12 @@ void report_map(const char *kind, struct memory_map map)
 	frame_field_decimal("count", map.size / map.descriptor_size);
 	frame_body(map.bytes, map.size);
 	frame_end();
+}
+
+void report_firmware_map(void)
+{
+	if (firmware_get_memory_map)
+		report_map("firmware-memmap", memory_map_of_firmware());
 }
 
 void report_memory_map(void)

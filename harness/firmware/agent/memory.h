@@ -5,17 +5,6 @@
 
 #include "efi.h"
 
-struct memory_map {
-	UINT8 *bytes; /* from AllocatePool, and so in the map itself */
-	UINTN size;
-	UINTN descriptor_size; /* the stride; larger than EFI_MEMORY_DESCRIPTOR */
-	UINT32 version;
-};
-
-struct memory_map memory_map_read(void); /* as the kernel will get it; fails with an `error` frame */
-
-struct memory_map memory_map_of_firmware(void); /* without what is hooked */
-
 /* What firmware's own map has at `address`; 0 for a hole. `end` is brought down to where that ends. */
 BOOLEAN memory_at(EFI_PHYSICAL_ADDRESS address, EFI_MEMORY_DESCRIPTOR *region, UINT64 *end);
 
@@ -34,7 +23,6 @@ EFI_PHYSICAL_ADDRESS memory_free_page(EFI_PHYSICAL_ADDRESS address);
 /* Reports the map with a `memmap` frame. It stays true until the next allocation. */
 void report_memory_map(void);
 
-/* Reports a map that was read; its buffer is kept, freeing it would make what was just reported untrue. */
-void report_map(const char *kind, struct memory_map map);
+void report_firmware_map(void); /* `firmware-memmap`; nothing when nothing is hooked */
 
 #endif

@@ -4,12 +4,23 @@
 #include "agent.h"
 #include "frame.h"
 #include "hook.h"
-#include "memattr.h"
 #include "statement.h"
 
 #define MAX_PLAN_BYTES 65536
 #define MAX_ADDRESS (1ULL << 52) /* as wide as a physical address of x86 can be */
 #define MAX_PAGES 0x40000 /* 1 GiB: larger is a slip of the pen, and the sizes below cannot overflow */
+
+__attribute__((noreturn)) void fail_table(const struct table_plan *table, const char *what, EFI_STATUS status)
+{
+	struct text text;
+
+	text_clear(&text);
+	text_add(&text, "table ");
+	text_span(&text, table->name);
+	text_add(&text, ": ");
+	text_add(&text, what);
+	fail(text.chars, status);
+}
 
 static void place_of(struct statement *statement, struct table_plan *table)
 {
@@ -18,11 +29,14 @@ static void place_of(struct statement *statement, struct table_plan *table)
 
 	if (!at.length == !below.length)
 		refuse(statement->line, "a table needs either at= or below=", (struct span){ 0 });
-	table->exact = at.length != 0;
-	table->address = to_number(statement, table->exact ? at : below);
-	if (table->exact && table->address % EFI_PAGE_SIZE)
-		refuse(statement->line, "at= is not a multiple of the page size: ", at);
-	if (!table->exact && table->address < table->pages * EFI_PAGE_SIZE)
+	if (at.length) {
+		table->pages_at = to_number(statement, at);
+		if (table->pages_at % EFI_PAGE_SIZE)
+			refuse(statement->line, "at= is not a multiple of the page size: ", at);
+		return;
+	}
+	table->pages_below = to_number(statement, below);
+	if (table->pages_below < table->page_count * EFI_PAGE_SIZE)
 		refuse(statement->line, "below= leaves no room for the pages: ", below);
 }
 
@@ -69,7 +83,7 @@ static void content_of(struct statement *statement, struct table_plan *table)
 			refuse_as(statement->line, "the firmware has no Memory Attributes Table for copy=", (struct span){ 0 },
 				  EFI_NOT_FOUND);
 	}
-	if (table->offset > table->pages * EFI_PAGE_SIZE || size > table->pages * EFI_PAGE_SIZE - table->offset)
+	if (table->offset > table->page_count * EFI_PAGE_SIZE || size > table->page_count * EFI_PAGE_SIZE - table->offset)
 		refuse_as(statement->line, "content is larger than the pages behind offset=: ", from, EFI_BAD_BUFFER_SIZE);
 }
 
@@ -97,8 +111,8 @@ static void table_statement(struct statement *statement, struct plan *plan)
 	table->memory_type = need_number(statement, "type");
 	if (table->memory_type > 0xffffffff)
 		refuse(statement->line, "type= is not a memory type of 32 bits", (struct span){ 0 });
-	table->pages = need_number(statement, "pages");
-	if (!table->pages || table->pages > MAX_PAGES)
+	table->page_count = need_number(statement, "pages");
+	if (!table->page_count || table->page_count > MAX_PAGES)
 		refuse(statement->line, "pages= must be from 1 to 0x40000", (struct span){ 0 });
 	table->offset = need_number(statement, "offset");
 	table->canary = need_number(statement, "canary");

@@ -4,24 +4,26 @@
 #define HARNESS_AGENT_PLAN_H
 
 #include "fw_cfg.h"
+#include "memattr.h"
 #include "runtime_abi.h"
 #include "text.h"
 
 #define MAX_TABLES 16
 #define MAX_RANGES 256
 
+/* The table itself, and the whole pages that it lies in, the rest of which is canaries. */
 struct table_plan {
 	struct span name;
 	EFI_GUID guid; /* of a configuration table */
 	struct fw_cfg_file acpi; /* size 0: none; else the ACPI table that is installed instead, */
 	UINT64 pointer; /* ... and where in it the address of the content goes */
 	UINT64 memory_type; /* EFI_MEMORY_TYPE */
-	UINT64 pages;
+	UINT64 page_count;
 	UINT64 offset; /* of the table in the pages, bytes */
 	UINT64 canary;
 	BOOLEAN unlisted; /* its pages are in no descriptor of the map that the kernel gets */
-	BOOLEAN exact; /* at `address`, or else at the highest free place that ends at or below it */
-	UINT64 address;
+	UINT64 pages_at;    /* where the pages are to begin; 0 with `pages_below` */
+	UINT64 pages_below; /* not 0: at the highest free place that ends at or below this address */
 	struct fw_cfg_file content; /* size 0: a copy of firmware's own Memory Attributes Table */
 };
 
@@ -34,8 +36,6 @@ struct range_plan {
 	BOOLEAN hook; /* may take over memory that firmware has and does not use */
 	BOOLEAN fit;  /* what can be had of it; else exactly so */
 };
-
-enum memattr_choice { MEMATTR_CORRECT, MEMATTR_KEEP, MEMATTR_DROP };
 
 struct runtime_plan {
 	struct fw_cfg_file driver; /* size 0: no runtime statement */
@@ -59,6 +59,9 @@ struct plan {
 	struct fw_cfg_file initrd; /* size 0: none */
 	struct fw_cfg_file cmdline; /* size 0: empty */
 };
+
+/* As `fail`, about one table. */
+__attribute__((noreturn)) void fail_table(const struct table_plan *table, const char *what, EFI_STATUS status);
 
 /* Reads and checks the whole plan before any of it is done; every file it names is there. Fails with an `error` frame. */
 const struct plan *plan_read(void);

@@ -104,9 +104,9 @@ static void check_hole(const struct range_plan *range)
 
 static void check_table(const struct range_plan *range, const struct table_plan *table)
 {
-	UINT64 end = table->address + table->pages * EFI_PAGE_SIZE;
+	UINT64 start = table->pages_at, end = start + table->page_count * EFI_PAGE_SIZE;
 
-	if (table->exact && !range->fit && table->address < range->end && range->start < end)
+	if (!table->pages_below && !range->fit && start < range->end && range->start < end)
 		refuse_as(range->line, "the range overlaps the pages of the table ", table->name, EFI_INVALID_PARAMETER);
 }
 

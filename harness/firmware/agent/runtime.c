@@ -6,7 +6,7 @@
 #include "image.h"
 #include "memattr.h"
 #include "memory.h"
-#include "tables.h"
+#include "systab.h"
 
 static struct {
 	EFI_LOADED_IMAGE_PROTOCOL *loaded;

@@ -8,32 +8,20 @@
 #include "memattr.h"
 #include "memory.h"
 
-__attribute__((noreturn)) void fail_table(const struct table_plan *table, const char *what, EFI_STATUS status)
-{
-	struct text text;
-
-	text_clear(&text);
-	text_add(&text, "table ");
-	text_span(&text, table->name);
-	text_add(&text, ": ");
-	text_add(&text, what);
-	fail(text.chars, status);
-}
-
 /*
  * AllocateMaxAddress would do for below=, but EDK2 prefers the range that it keeps for each memory type (CoreFindFreePages
  * in MdeModulePkg/Core/Dxe/Mem/Page.c), so the place would depend on the firmware's build: it is looked for here.
  */
 static EFI_PHYSICAL_ADDRESS allocate(const struct table_plan *table)
 {
-	EFI_PHYSICAL_ADDRESS pages = table->address;
+	EFI_PHYSICAL_ADDRESS pages = table->pages_at;
 	EFI_STATUS status;
 
-	if (!table->exact)
-		pages = memory_highest_free(table->pages, table->address);
-	if (!table->exact && !pages)
+	if (table->pages_below)
+		pages = memory_highest_free(table->page_count, table->pages_below);
+	if (table->pages_below && !pages)
 		fail_table(table, "no free memory below the address", EFI_OUT_OF_RESOURCES);
-	status = boot_services->AllocatePages(AllocateAddress, (UINT32)table->memory_type, (UINTN)table->pages, &pages);
+	status = boot_services->AllocatePages(AllocateAddress, (UINT32)table->memory_type, (UINTN)table->page_count, &pages);
 	if (EFI_FAILED(status))
 		fail_table(table, "AllocatePages refused", status);
 	return pages;
@@ -67,7 +55,7 @@ static UINT64 fill(const struct table_plan *table, void *content)
 	}
 	/* EDK2 makes it anew whenever runtime memory is allocated, so the plan's check may be out of date. */
 	size = memattr_size();
-	if (!size || size > table->pages * EFI_PAGE_SIZE - table->offset)
+	if (!size || size > table->page_count * EFI_PAGE_SIZE - table->offset)
 		fail_table(table, "firmware's Memory Attributes Table is gone or has grown", EFI_BAD_BUFFER_SIZE);
 	memattr_copy(content);
 	return size;
@@ -84,7 +72,7 @@ void table_install(const struct table_plan *table)
 	UINT64 size;
 
 	/* Each word is its own address's canary, so that pages moved or copied elsewhere show as well. */
-	for (UINT64 left = table->pages * EFI_PAGE_SIZE / sizeof(*word); left; left--, word++)
+	for (UINT64 left = table->page_count * EFI_PAGE_SIZE / sizeof(*word); left; left--, word++)
 		*word = table->canary ^ address_of(word);
 	size = fill(table, content);
 	if (table->acpi.size)
@@ -94,56 +82,17 @@ void table_install(const struct table_plan *table)
 	if (EFI_FAILED(status))
 		fail_table(table, "InstallConfigurationTable refused", status);
 	if (table->unlisted)
-		hook_claim(pages, pages + table->pages * EFI_PAGE_SIZE, TYPE_HOLE);
+		hook_claim(pages, pages + table->page_count * EFI_PAGE_SIZE, TYPE_HOLE);
 
 	text_clear(&name);
 	text_span(&name, table->name);
 	frame_begin("table");
 	frame_field("name", name.chars);
 	report_where(table, acpi);
-	frame_field_hex("address", address_of(content));
+	frame_field_hex("table_address", address_of(content));
+	frame_field_decimal("table_size", size);
 	frame_field_hex("pages_address", pages);
-	frame_field_decimal("pages", table->pages);
+	frame_field_decimal("pages_size", table->page_count * EFI_PAGE_SIZE);
 	frame_field_decimal("type", table->memory_type);
-	frame_field_decimal("size", size);
-	frame_end();
-}
-
-void *configuration_table(const EFI_GUID *guid)
-{
-	for (UINTN i = 0; i < system_table->NumberOfTableEntries; i++)
-		if (same_guid(&system_table->ConfigurationTable[i].VendorGuid, guid))
-			return system_table->ConfigurationTable[i].VendorTable;
-	return 0;
-}
-
-void report_firmware_fields(void)
-{
-	struct text vendor;
-
-	text_clear(&vendor);
-	for (const CHAR16 *c = system_table->FirmwareVendor; c && *c; c++)
-		text_char(&vendor, *c < 0x7f ? (char)*c : '?');
-	frame_field("vendor", vendor.chars);
-	frame_field_hex("revision", system_table->FirmwareRevision);
-}
-
-void report_system_table(void)
-{
-	struct text line;
-
-	frame_begin("systab");
-	frame_field_hex("address", address_of(system_table));
-	frame_field_hex("config_address", address_of(system_table->ConfigurationTable));
-	frame_field_decimal("count", system_table->NumberOfTableEntries);
-	report_firmware_fields();
-	for (UINTN i = 0; i < system_table->NumberOfTableEntries; i++) {
-		text_clear(&line);
-		text_guid(&line, &system_table->ConfigurationTable[i].VendorGuid);
-		text_char(&line, ' ');
-		text_hex(&line, address_of(system_table->ConfigurationTable[i].VendorTable));
-		frame_body(line.chars, line.length);
-		frame_body("\n", 1);
-	}
 	frame_end();
 }

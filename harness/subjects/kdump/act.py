@@ -15,7 +15,7 @@ from harness.machine.feed import Happening, Line
 from harness.machine.frame import Frame
 from harness.model.kdump import CaptureStep, CrashKernelStep, CrashStep, CrashTrigger, task_name
 from harness.model.plan import EpochPlan
-from harness.model.record import EndKind, Point
+from harness.model.record import SYMBOLS_FILE, VMCORE_DMESG, EndKind, Point
 from harness.stage.stage import EndedError, Stage
 from harness.subjects.kdump import disk as vmcoredisk
 from harness.subjects.kdump.groundtruth import GroundTruth, sampled_ranges
@@ -152,7 +152,7 @@ def _keep_dmesg(stage: Stage) -> None:
     for happening in stage.machine.feed.since():
         frame = happening.data
         if isinstance(frame, Frame) and frame.kind == "fact" and frame.fields.get("name") == "vmcore-dmesg":
-            _write(stage, vmcoredisk.DMESG, frame.body)
+            _write(stage, VMCORE_DMESG, frame.body)
 
 
 def _keep_symbols(stage: Stage, epoch: EpochPlan) -> None:
@@ -161,7 +161,7 @@ def _keep_symbols(stage: Stage, epoch: EpochPlan) -> None:
     if table is None:
         stage.recorder.note(f"no symbols of {epoch.kernel.name}: what a crash may change is known less exactly")
         return
-    _write(stage, vmcoredisk.SYMBOLS, gzip.compress(_as_text(table).encode("latin-1"), _GZIP_LEVEL, mtime=0))
+    _write(stage, SYMBOLS_FILE, gzip.compress(_as_text(table).encode("latin-1"), _GZIP_LEVEL, mtime=0))
 
 
 def _as_text(table: SymbolTable) -> str:

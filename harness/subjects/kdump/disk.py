@@ -7,16 +7,13 @@ import os
 from pathlib import Path
 
 from harness.errors import HostError
-from harness.model.record import VmcoreEntry
+from harness.model.record import VMCORE_INCOMPLETE, VmcoreEntry
 from harness.record.store import RunWriter
 from harness.subjects.kdump.plan import DISK
 
 RAW = "vmcore"
 FLATTENED = "vmcore.flat"
-INCOMPLETE = "vmcore.incomplete"
-DMESG = "vmcore-dmesg.txt"
-SYMBOLS = "symbols.gz"
-NAMES = (RAW, FLATTENED, INCOMPLETE)
+NAMES = (RAW, FLATTENED, VMCORE_INCOMPLETE)
 
 
 def create(directory: Path, size_bytes: int) -> None:
@@ -66,7 +63,7 @@ def leave(writer: RunWriter, epoch: int) -> None:
             end = _data_end(file.fileno(), path.stat().st_size)
     except OSError as error:
         raise HostError(f"{path}: the vmcore cannot be kept ({error.strerror})") from error
-    take(writer, epoch, INCOMPLETE, end)
+    take(writer, epoch, VMCORE_INCOMPLETE, end)
 
 
 def _data_end(descriptor: int, size_bytes: int) -> int:

@@ -11,10 +11,10 @@ from harness.evidence.defect import Defect
 from harness.evidence.vmcore import Dump, Fault, FileDefect, Kind
 from harness.evidence.vmcoreinfo import VmcoreInfo
 from harness.model.kdump import ANY_TASK, TASK_PREFIX
-from harness.model.record import VmcoreEntry
+from harness.model.record import VMCORE_DMESG, VMCORE_INCOMPLETE, VmcoreEntry
 from harness.model.verdict import Cause, Check, Evidence
 from harness.subjects.common import failed, missing, passed
-from harness.subjects.kdump.view import DMESG, INCOMPLETE, KdumpView
+from harness.subjects.kdump.view import KdumpView
 
 _FILE = "kdump: file"
 _ORIGIN = "kdump: origin"
@@ -33,7 +33,7 @@ def check_file(view: KdumpView) -> Check | None:
             return None
         what = "no vmcore was kept" if entry is None else f"the record has no file {entry.file}"
         return failed(_FILE, Cause.VMCORE_MISSING, what, epoch=view.capture.number)
-    if entry.file == INCOMPLETE:
+    if entry.file == VMCORE_INCOMPLETE:
         return None
     if isinstance(dump, FileDefect) or dump.defects:
         return _defective(view, entry.file, (dump,) if isinstance(dump, FileDefect) else dump.defects)
@@ -190,9 +190,9 @@ def _wrong_task(view: KdumpView, comm: str | None) -> Check:
 def _tool_differs(view: KdumpView) -> str:
     """makedumpfile, in the capture kernel, and this reader must agree on the log; empty when they do."""
     end = view.observations.record.end
-    if end is None or DMESG not in end.files:
+    if end is None or VMCORE_DMESG not in end.files:
         return ""
-    tool = _texts(klog.lines(view.observations.record.read(DMESG)))
+    tool = _texts(klog.lines(view.observations.record.read(VMCORE_DMESG)))
     ours = _texts(view.log)
     if tool == ours:
         return ""

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from harness.errors import HostError
 from harness.evidence import groundtruth, iomem
+from harness.evidence.iomem import CRASH_KERNEL
 from harness.evidence.ranges import PAGE_BYTES, Range, align_down, align_up, merged
 from harness.model.record import MemoryEntry, Point
 from harness.stage.stage import Stage
 
-CRASH_KERNEL = "Crash kernel"
 CHUNK_BYTES = 16 * 2**20
 MAX_PAIRS = 4096
 """Of changed pages so many are kept whole (32 MiB)."""

@@ -12,11 +12,11 @@ from harness.evidence.ranges import PAGE_BYTES, Range, merged
 from harness.evidence.vmcore import Dump, FileDefect
 from harness.evidence.vmcore.lawful import at_panic
 from harness.evidence.vmcore.truth import Comparison, Difference, Lawful, compare
-from harness.model.record import Point
+from harness.model.record import VMCORE_INCOMPLETE, Point
 from harness.model.verdict import Cause, Check, Evidence
 from harness.record.record import UnreadableRecordError
 from harness.subjects.common import failed, missing, passed
-from harness.subjects.kdump.view import INCOMPLETE, KdumpView
+from harness.subjects.kdump.view import KdumpView
 
 _RANGES = "kdump: ranges"
 _MEMORY = "kdump: memory"
@@ -238,7 +238,7 @@ def _code_only(view: KdumpView, pairs: Sequence[Pair], total: int) -> Check:
 
 def whole(view: KdumpView) -> bool:
     """A dump that was cut short is judged by how it ended."""
-    return view.vmcore is not None and view.vmcore.file != INCOMPLETE
+    return view.vmcore is not None and view.vmcore.file != VMCORE_INCOMPLETE
 
 
 def _without(these: Sequence[Range], those: Sequence[Range]) -> Iterator[Range]:

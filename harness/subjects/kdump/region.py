@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 
 from harness.evidence import klog
-from harness.evidence.iomem import system_ram
+from harness.evidence.iomem import CRASH_KERNEL, system_ram
 from harness.evidence.ranges import Range
-from harness.model.record import EndKind, Phase, RunEnd
+from harness.model.record import VMCORE_INCOMPLETE, EndKind, Phase, RunEnd
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.subjects.common import failed, passed
-from harness.subjects.kdump.view import CRASH_KERNEL, INCOMPLETE, KdumpView
+from harness.subjects.kdump.view import KdumpView
 
 _CAPTURE = "kdump: capture"
 _REGION = "kdump: region"
@@ -123,14 +123,14 @@ def _cut_off(view: KdumpView, end: RunEnd) -> Check:
     number = view.capture.number
     told = [frame.fields.get("bytes", "0") for frame in view.observations.record.frames("progress", number)]
     size = (view.observations.record.text(number, "kdump") or "").partition("vmcore_size=")[2].partition("\n")[0]
-    kept = view.vmcore is not None and view.vmcore.file == INCOMPLETE
+    kept = view.vmcore is not None and view.vmcore.file == VMCORE_INCOMPLETE
     return failed(
         _CAPTURE,
         Cause.VMCORE_INCOMPLETE,
         f"the vmcore was not written to its end: {told[-1] if told else 0} bytes were written of a /proc/vmcore of "
         f"{size or '?'} bytes; {end.detail}",
         epoch=number,
-        evidence=(Evidence(text=f"what is there of it: {INCOMPLETE}", where=INCOMPLETE),) if kept else (),
+        evidence=(Evidence(text=f"what is there of it: {VMCORE_INCOMPLETE}", where=VMCORE_INCOMPLETE),) if kept else (),
     )
 
 

@@ -56,7 +56,7 @@ def check_stack(view: KdumpView) -> Check | None:
         text = f"no CPU ran process {wanted_pid or view.trigger.worker}, which crashed the kernel; they ran {pids}"
         return failed(_STACK, Cause.BACKTRACE, text, epoch=view.crashed.number)
     rip = cpu.registers["rip"]
-    if not (EFI_WINDOW.start <= rip < EFI_WINDOW.end if view.trigger.in_firmware else symbols.is_code(rip)):
+    if not (EFI_WINDOW.contains(rip) if view.trigger.in_firmware else symbols.is_code(rip)):
         whose = "firmware" if view.trigger.in_firmware else "this kernel"
         text = f"CPU {cpu.number} stopped at {rip:#x}, where {whose} has no code"
         return failed(_STACK, Cause.BACKTRACE, text, epoch=view.crashed.number)

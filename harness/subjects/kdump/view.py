@@ -13,6 +13,8 @@ from harness.evidence.defect import Defect
 from harness.evidence.groundtruth import Digests, Pair, digests_of, pairs
 from harness.evidence.ranges import Range
 from harness.evidence.symbols import SymbolTable
+from harness.evidence.tables.kinds import INITRD_BYTES, KINDS
+from harness.evidence.tables.shown import DROPPED
 from harness.evidence.vmcore import Dump, FileDefect, open_dump
 from harness.model.kdump import (
     TRIGGERS,
@@ -24,18 +26,13 @@ from harness.model.kdump import (
     Trigger,
     task_name,
 )
+from harness.model.names import TableName
 from harness.model.plan import EpochPlan
-from harness.model.record import EndKind, MemoryEntry, Point, VmcoreEntry
+from harness.model.record import SYMBOLS_FILE, EndKind, MemoryEntry, Point, VmcoreEntry
 from harness.record.observations import Observations
 from harness.record.record import UnreadableRecordError
 
-CRASH_KERNEL = "Crash kernel"
-SYMBOLS = "symbols.gz"
-DMESG = "vmcore-dmesg.txt"
-INCOMPLETE = "vmcore.incomplete"
 _NONCE = re.compile(r"\bharness\.nonce=([0-9a-f]{8})\b")
-_INITRD_TABLE = re.compile(r"\befi: .*\bINITRD=0x([0-9a-f]{1,13})\b")
-_INITRD_TABLE_BYTES = 16
 _MAX_SYMBOLS_BYTES = 64 << 20
 
 
@@ -100,7 +97,7 @@ class KdumpView:
     @cached_property
     def regions(self) -> tuple[Range, ...]:
         """What it reserved for the capture kernel."""
-        return tuple(sorted(item.range for item in self.rows if item.name == CRASH_KERNEL))
+        return tuple(sorted(item.range for item in self.rows if item.name == iomem.CRASH_KERNEL))
 
     @cached_property
     def live_build_id(self) -> str | None:
@@ -111,12 +108,12 @@ class KdumpView:
     def symbols(self) -> SymbolTable | None:
         """None when there were none to keep."""
         end = self.observations.record.end
-        if end is None or SYMBOLS not in end.files:
+        if end is None or SYMBOLS_FILE not in end.files:
             return None
         try:
-            text = zlib.decompressobj(31).decompress(self.observations.record.read(SYMBOLS), _MAX_SYMBOLS_BYTES)
+            text = zlib.decompressobj(31).decompress(self.observations.record.read(SYMBOLS_FILE), _MAX_SYMBOLS_BYTES)
         except zlib.error as error:
-            raise UnreadableRecordError(f"{SYMBOLS}: {error}") from error
+            raise UnreadableRecordError(f"{SYMBOLS_FILE}: {error}") from error
         table = kallsyms.parse(text.decode("latin-1"))
         return None if isinstance(table, Defect) else table
 
@@ -129,11 +126,10 @@ class KdumpView:
     @cached_property
     def wiped(self) -> Range | None:
         """Where the capture kernel's configuration tables have INITRD, a table of two words that is long gone."""
-        for line in (self.observations.record.text(self.capture.number, "klog") or "").splitlines():
-            match = _INITRD_TABLE.search(line)
-            if match is not None:
-                return Range.sized(int(match[1], 16), _INITRD_TABLE_BYTES)
-        return None
+        lines = klog.lines(self.observations.record.fact(self.capture.number, "klog") or b"")
+        tables = klog.config_tables(lines)
+        address = tables[0].get(KINDS[TableName.INITRD].kernel_name, DROPPED) if tables else DROPPED
+        return None if address == DROPPED else Range.sized(address, INITRD_BYTES)
 
     # Memory, from outside
 

@@ -94,7 +94,9 @@ def _canaries_wrong(observations: Observations, plan: MemoryPlan) -> Iterator[st
         sample = next((item for item in observations.range_samples(made) if item.point is Point.HANDOFF), None)
         if sample is None:
             yield f"the canaries at {made.range} were never read back from outside"
-        elif observations.record.sampled(sample) != canary.canary_bytes(seed, sample.address, sample.size_bytes):
+        elif observations.record.sampled(sample) != canary.canary_bytes(
+            seed, sample.pages_address, sample.pages_size_bytes
+        ):
             yield f"the canaries at {made.range} were damaged before the hand-off"
     for item in plan.ranges:
         where = Range.sized(item.at, item.size_bytes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.evidence.ranges import Range
+from harness.evidence.ranges import PAGE_BYTES, Range
 from harness.evidence.segments import Role, overlapping
 from harness.model.record import EndKind, Point, SampleEntry
 from harness.model.verdict import Cause, Check, Evidence, Status
@@ -26,7 +26,7 @@ def check_occupied(observations: Observations) -> Check | None:
             return None  # check_memory_map says so
         before = observations.record.sampled(baseline)
         for sample in samples:
-            if (sample.address, sample.size_bytes) != (made.range.start, made.range.size_bytes):
+            if (sample.pages_address, sample.pages_size_bytes) != (made.range.start, made.range.size_bytes):
                 raise UnreadableRecordError(f"{sample.file}: not a sample of {made.range}")
             now = observations.record.sampled(sample)
             if now != before:
@@ -46,9 +46,9 @@ def _judged(observations: Observations, made: MadeRange) -> Iterator[SampleEntry
 def _changed(start: int, before: bytes, now: bytes) -> tuple[Range, ...]:
     """Runs of changed bytes; what differs in fewer than a page from the next is one run."""
     runs: list[Range] = []
-    for offset in range(0, len(before), 4096):
-        page = Range.sized(start + offset, 4096)
-        if before[offset : offset + 4096] == now[offset : offset + 4096]:
+    for offset in range(0, len(before), PAGE_BYTES):
+        page = Range.sized(start + offset, PAGE_BYTES)
+        if before[offset : offset + PAGE_BYTES] == now[offset : offset + PAGE_BYTES]:
             continue
         if runs and runs[-1].end == page.start:
             runs[-1] = Range(runs[-1].start, page.end)

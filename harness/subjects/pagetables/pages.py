@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from harness.evidence import paging
 from harness.evidence.paging import Leaf
+from harness.evidence.tables.kinds import KINDS, put_aside
 from harness.model import guids
 from harness.model.names import TableName
 from harness.model.pagetables import EfiPages
@@ -17,7 +18,6 @@ from harness.subjects.pagetables.view import View, look
 
 _SHOWN = 6
 """Runs of pages, or differences, that a verdict cites."""
-_MEMATTR_DROPPED = "MEMATTR=0xffffffffffffffff"
 """64b45dd46e15 "x86/efi: skip memattr table on kexec boot" (v6.14) prints the address it puts in the table's place."""
 
 
@@ -147,11 +147,12 @@ def _memattr_seen(observations: Observations, view: View, level: EfiPages) -> tu
     """What the kernel itself said of the table."""
     if level is not EfiPages.WX_FREE:
         return ()
-    line = next((line for line in observations.epoch_lines(view.epoch) if "MEMATTR=" in line.text), None)
+    dropped, said = put_aside(TableName.MEMATTR), f"{KINDS[TableName.MEMATTR].kernel_name}="
+    line = next((line for line in observations.epoch_lines(view.epoch) if said in line.text), None)
     if line is None:
         text = f"epoch {view.epoch}: the kernel did not say that it found the Memory Attributes Table"
-    elif _MEMATTR_DROPPED in line.text:
-        text = f"epoch {view.epoch}: the kernel put the Memory Attributes Table aside ({_MEMATTR_DROPPED})"
+    elif dropped in line.text:
+        text = f"epoch {view.epoch}: the kernel put the Memory Attributes Table aside ({dropped})"
     else:
         text = (
             f"epoch {view.epoch}: the kernel found the Memory Attributes Table, whose bytes are firmware's: {line.text}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.evidence import logbook, pagetables, stress
+from harness.evidence import logbook, stress
 from harness.evidence.defect import Defect
 from harness.evidence.stress import Loader, Stress
 from harness.model.driver import Service
@@ -101,7 +101,7 @@ def _hooked(record: Record, frame: FrameEntry) -> int | Defect:
 
 
 def _logbooks(entries: Sequence[Entry]) -> list[SampleEntry]:
-    return [item for item in entries if isinstance(item, SampleEntry) and item.subject == pagetables.LOGBOOK_SAMPLE]
+    return [item for item in entries if isinstance(item, SampleEntry) and item.subject == logbook.SAMPLE]
 
 
 def _unproved(

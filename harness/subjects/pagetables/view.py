@@ -99,7 +99,7 @@ def look(observations: Observations, plan: EpochPlan) -> View | Unusable | None:
 
 def _call(observations: Observations, epoch: int) -> tuple[Logbook, ServiceLog] | Unusable:
     """What the driver's hook saw in this epoch's call."""
-    sample = _sample(observations, epoch, pagetables.LOGBOOK_SAMPLE)
+    sample = _logbook_of(observations, epoch)
     if sample is None:
         return _unknown(epoch, Cause.SETUP_NOT_PROVED, f"the driver's logbook was not read in epoch {epoch}")
     book = logbook.parse(observations.record.sampled(sample))
@@ -153,6 +153,13 @@ def _compared(
         return None
     dump = ptdump.parse(text)
     return dump if isinstance(dump, Defect) else ptdump.compare(leaves, dump, capture.ranges)
+
+
+def _logbook_of(observations: Observations, epoch: int) -> SampleEntry | None:
+    """The logbook that was read at the same moment as the tables: the last before them. Other steps read it as well."""
+    samples, tables = observations.record.samples, _sample(observations, epoch, pagetables.SAMPLE)
+    before = samples[: samples.index(tables)] if tables is not None else samples
+    return next((item for item in reversed(before) if (item.epoch, item.subject) == (epoch, logbook.SAMPLE)), None)
 
 
 def _sample(observations: Observations, epoch: int, subject: str) -> SampleEntry | None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from harness.evidence.logbook import LOGBOOK_BYTES
-from harness.machine.frame import Frame
-from harness.model.record import EndKind, Point, SampleEntry
+from harness.model.record import EndKind
 from harness.model.runtime import AliveStep, EfivarsStep, KexecRefusedStep, RebootStep, RuntimeStep
+from harness.stage.logbook import read_logbook
 from harness.stage.stage import EndedError, Stage
 
-LOGBOOK_SAMPLE = "driver-logbook"
-"""Subject of the samples of the driver's logbook."""
 _TRIPS_A_SECOND = 20
 """Of the slowest host; measured under TCG: some 400."""
 
@@ -50,15 +47,15 @@ def _efivars(stage: Stage, step: EfivarsStep, _epoch: int) -> None:
 
 def _ask(stage: Stage, command: str, fields: dict[str, str], answer: str, timeout_s: float) -> None:
     """A command, its answer, and the logbook: also when no answer comes, for then it says what firmware was doing."""
-    _read_logbook(stage)
+    read_logbook(stage)
     stage.command(command, fields)
     try:
         stage.wait(answer, timeout_s)
     except EndedError as ended:
         if ended.kind is not EndKind.QEMU_DIED:
-            _read_logbook(stage)
+            read_logbook(stage)
         raise
-    _read_logbook(stage)
+    read_logbook(stage)
 
 
 def _reboot(stage: Stage, step: RebootStep, _epoch: int) -> None:
@@ -68,7 +65,7 @@ def _reboot(stage: Stage, step: RebootStep, _epoch: int) -> None:
     firmware runs again without a reset, and overwrites the logbook.
     """
     fields = {} if step.reboot.fault is None else {"fault": step.reboot.fault.value}
-    _read_logbook(stage)
+    read_logbook(stage)
     since = stage.cursor
     stage.command("reboot", fields)
     answer = stage.wait("rebooting", 2 * stage.plan.budgets.reply_s, tolerate=(EndKind.RESET,))
@@ -79,35 +76,9 @@ def _reboot(stage: Stage, step: RebootStep, _epoch: int) -> None:
         stage.ending(wanted, stage.plan.budgets.reply_s, since)
     except EndedError as ended:
         if ended.kind is not EndKind.QEMU_DIED:
-            _read_logbook(stage)
+            read_logbook(stage)
         raise
-    _read_logbook(stage)
-
-
-def _read_logbook(stage: Stage) -> None:
-    """Keep the driver's logbook as it is now; nothing where there is no driver."""
-    frames = (item.data for item in stage.machine.feed.since() if isinstance(item.data, Frame))
-    frame = next((frame for frame in frames if frame.kind == "runtime"), None)
-    if frame is None:
-        return
-    address = int(frame.fields["logbook_address"], 0)
-    data = stage.machine.memory.read(address, LOGBOOK_BYTES)
-    t_s = stage.writer.now_s()
-    file, sha256 = stage.writer.sample(f"{stage.recorder.epoch}-{LOGBOOK_SAMPLE}-{t_s:.4f}", data)
-    stage.writer.append(
-        SampleEntry(
-            t_s=t_s,
-            epoch=stage.recorder.epoch,
-            point=Point.CALLED,
-            subject=LOGBOOK_SAMPLE,
-            address=address,
-            size_bytes=LOGBOOK_BYTES,
-            table_address=address,
-            table_size_bytes=LOGBOOK_BYTES,
-            file=file,
-            sha256=sha256,
-        )
-    )
+    read_logbook(stage)
 
 
 ACTS = {

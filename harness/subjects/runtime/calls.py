@@ -15,7 +15,6 @@ from harness.model.driver import Fault, Service
 from harness.model.record import CommandEntry, FrameEntry, SampleEntry
 from harness.record.observations import Observations
 
-LOGBOOK_SAMPLE = "driver-logbook"
 """Subject of the samples of the driver's logbook (harness/subjects/runtime/act.py)."""
 EINTR, EIO, EINVAL = 4, 5, 22
 _ANSWERS = {"runtime": "called", "efivars": "efivars", "reboot": "rebooting"}
@@ -98,7 +97,7 @@ def calls(observations: Observations) -> tuple[Call, ...]:
     book: Logbook | Defect | None = None
     for entry in observations.record.entries:
         last = found[-1] if found else None
-        if isinstance(entry, SampleEntry) and entry.subject == LOGBOOK_SAMPLE:
+        if isinstance(entry, SampleEntry) and entry.subject == logbook.SAMPLE:
             book = logbook.parse(observations.record.sampled(entry))
             if last is not None and last.epoch == entry.epoch and last.sample is None:
                 found[-1] = replace(last, after=book, sample=entry)

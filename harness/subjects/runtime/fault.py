@@ -298,5 +298,5 @@ def _failed(name: str, wrong: Wrong) -> Check:
 
 _HINTS = {
     Status.UNSUPPORTED: "Leave out efi=noruntime and noefi; for get-time use a kernel with CONFIG_EFI_TEST (tiny-6.1).",
-    Status.ERROR: "Look at the called frames and the driver-logbook samples in journal.jsonl.",
+    Status.ERROR: "Look at the called frames and the logbook samples in journal.jsonl.",
 }

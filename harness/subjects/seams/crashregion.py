@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 from harness.evidence import e820, klog, setupdata
 from harness.evidence.defect import Defect
-from harness.evidence.iomem import Resource, at
+from harness.evidence.iomem import CRASH_KERNEL, Resource, at
 from harness.evidence.ranges import Range
 from harness.model.kdump import CaptureStep
 from harness.model.plan import EpochPlan
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.record.observations import Observations
-from harness.subjects.kdump.view import CRASH_KERNEL
 
 _NAME = "crash_region"
 _PARAMETER = "crashkernel="

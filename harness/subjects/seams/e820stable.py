@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from harness.evidence import e820
 from harness.evidence.defect import Defect
 from harness.evidence.e820 import MemmapEntry
-from harness.evidence.ranges import Range, merged, without
+from harness.evidence.ranges import PAGE_BYTES, Range, merged, without
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.record.observations import Observations
 
 _NAME = "e820_stable"
-_FIRST_PAGE = Range(0, 4096)
+_FIRST_PAGE = Range(0, PAGE_BYTES)
 """kexec-tools leaves the first 1 KiB out of what it hands on (the real-mode interrupt vectors)."""
 
 _Map = dict[str, tuple[Range, ...]]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.evidence import klog
-from harness.evidence.tables.kinds import KINDS
+from harness.evidence.tables.kinds import KINDS, put_aside
 from harness.evidence.tables.shown import Shown
 from harness.model.names import TableName
 from harness.model.plan import EpochPlan
@@ -15,7 +15,6 @@ from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.record.observations import Baseline, Observations
 
 _VERSION = re.compile(r"esrt: Unsupported ESRT version (?P<value>-?[0-9]{1,19})\.")
-_MEMATTR_DROPPED = "MEMATTR=0xffffffffffffffff"
 
 
 def check_inside(observations: Observations, baseline: Baseline, title: str) -> Check | None:
@@ -104,6 +103,7 @@ def _shown(observations: Observations, baseline: Baseline, epoch: EpochPlan) -> 
         release=epoch.kernel.release,
         content=baseline.content,
         table=baseline.table,
+        kernel_name=KINDS[baseline.name].kernel_name,
         fact=lambda name: observations.record.fact(epoch.number, name),
         lines=observations.epoch_lines(epoch.number),
     )
@@ -136,10 +136,11 @@ def kernel_words(observations: Observations, name: TableName, epoch: int) -> Ite
 
 def _memattr_ignored(observations: Observations, epoch: int) -> Iterator[Evidence]:
     """A kexec'ed kernel from v6.14 on (64b45dd46e15) does not use the table, so that its loss does no harm."""
+    dropped = put_aside(TableName.MEMATTR)
     for line in observations.epoch_lines(epoch):
-        if _MEMATTR_DROPPED in line.text:
+        if dropped in line.text:
             yield Evidence(
-                text=f"the kernel of epoch {epoch} ignores the table after a kexec, as designed ({_MEMATTR_DROPPED})",
+                text=f"the kernel of epoch {epoch} ignores the table after a kexec, as designed ({dropped})",
                 where=f"console.log:{line.number}",
             )
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from harness.evidence import klog
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
+from harness.evidence.tables.configtable import ConfigTables, parse_listing
 from harness.evidence.tables.kinds import KINDS, Reader
 from harness.machine.frame import Frame
 from harness.model.names import TableName
 from harness.model.plan import Plan
+from harness.record.frames import InstalledTable
 from harness.stage.watch import Watch
 
-PAGE_BYTES = 4096
 _MAX_BYTES = 64 * 2**20
 """More is a damaged header: sampled at every border, it would fill the disk."""
 
@@ -21,12 +22,12 @@ _MAX_BYTES = 64 * 2**20
 def locate(plan: Plan, frames: list[Frame], read: Reader) -> Iterator[Watch | str]:
     """A Watch for each table of the plan's watch list, or the reason why there is none (``NAME: reason``)."""
     systab = next((frame for frame in frames if frame.kind == "systab"), None)
-    listing = systab.body.decode("ascii", "replace") if systab else ""
+    listed = parse_listing(systab.body.decode("ascii", "replace")) if systab else {}
     for name in plan.watch:
-        installed = _installed(name, frames, listing, read)
+        installed = _installed(name, frames, listed, read)
         if installed is None and KINDS[name].late is not None:
             continue
-        found = installed or _own(name, listing, read)
+        found = installed or _own(name, listed, read)
         if isinstance(found, Watch) and found.pages.size_bytes > _MAX_BYTES:
             found = Defect(f"it claims {found.pages.size_bytes} bytes, more than a table can have")
         yield f"{name}: {found}" if isinstance(found, Defect) else found
@@ -43,7 +44,7 @@ def locate_late(plan: Plan, lines: Sequence[klog.Line], read: Reader) -> Iterato
     tables = klog.config_tables(lines)
     for name in late_tables(plan):
         late = KINDS[name].late
-        address = tables[0].get(late.listed) if tables and late is not None else None
+        address = tables[0].get(KINDS[name].kernel_name) if tables else None
         if address is None or late is None:
             yield f"{name}: the first kernel's efi: line does not list it"
             continue
@@ -55,23 +56,28 @@ def locate_late(plan: Plan, lines: Sequence[klog.Line], read: Reader) -> Iterato
         yield Watch(name, table, table)
 
 
-def _installed(name: TableName, frames: list[Frame], listing: str, read: Reader) -> Watch | Defect | None:
+def _installed(
+    name: TableName, frames: list[Frame], listed: ConfigTables | Defect, read: Reader
+) -> Watch | Defect | None:
     """A table that the agent says it has installed. Through ACPI, it must be the one that a kernel would find."""
     for frame in frames:
         if frame.kind == "table" and frame.fields.get("name") == name.value:
-            fields = {key: int(frame.fields[key], 0) for key in ("address", "size", "pages_address", "pages")}
-            pages = Range.sized(fields["pages_address"], fields["pages"] * PAGE_BYTES)
-            table = Range.sized(fields["address"], fields["size"])
-            found = KINDS[name].find(listing, read) if KINDS[name].acpi else table
-            if isinstance(found, Range) and found != table:
+            said = InstalledTable.read(frame.fields)
+            found = _found(name, listed, read) if KINDS[name].acpi else said.table
+            if isinstance(found, Range) and found != said.table:
                 found = Defect(
-                    f"the agent has installed it at {table}, but the first one in firmware's tables is {found}"
+                    f"the agent has installed it at {said.table}, but the first one in firmware's tables is {found}"
                 )
-            return found if isinstance(found, Defect) else Watch(name, pages, table)
+            return found if isinstance(found, Defect) else Watch(name, said.pages, said.table)
     return None
 
 
-def _own(name: TableName, listing: str, read: Reader) -> Watch | Defect:
+def _found(name: TableName, listed: ConfigTables | Defect, read: Reader) -> Range | Defect:
+    """Where firmware's tables say that it is."""
+    return listed if isinstance(listed, Defect) else KINDS[name].find(listed, read)
+
+
+def _own(name: TableName, listed: ConfigTables | Defect, read: Reader) -> Watch | Defect:
     """Firmware's own table."""
-    table = KINDS[name].find(listing, read)
+    table = _found(name, listed, read)
     return table if isinstance(table, Defect) else Watch(name, table, table)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 
 from harness.evidence import klog
+from harness.evidence.tables.kinds import KINDS
 from harness.model.names import TableName
 from harness.model.plan import EpochPlan
 from harness.model.record import Point, SampleEntry
@@ -55,7 +56,7 @@ def _proves_nothing(observations: Observations, epoch: EpochPlan, lines: tuple[k
         text = f"the kernel of epoch {epoch.number} did not come to where it would mount its root"
         return _check(epoch, Status.ERROR, Cause.MISSING_REPORT, text, hint="See the check of the run's end.")
     tables = klog.config_tables(lines)
-    if not tables or "INITRD" not in tables[0]:
+    if not tables or KINDS[TableName.INITRD].kernel_name not in tables[0]:
         text = f"the kernel of epoch {epoch.number} lists no INITRD table, so none could mislead it"
         hint = "Kernels before 6.1 know no such table on x86; with others, look at the console."
         return _check(epoch, Status.UNSUPPORTED, Cause.NO_TABLE, text, hint=hint)
@@ -112,7 +113,7 @@ def _before_the_kexec(observations: Observations) -> tuple[int, int] | None:
 
 def _decoded(observations: Observations, sample: SampleEntry) -> tuple[int, int]:
     data = observations.record.sampled(sample)
-    table = data[sample.table_address - sample.address :][: sample.table_size_bytes]
+    table = data[sample.table_address - sample.pages_address :][: sample.table_size_bytes]
     return int.from_bytes(table[:8], "little"), int.from_bytes(table[8:16], "little")
 
 

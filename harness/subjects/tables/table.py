@@ -34,7 +34,7 @@ def check_table(observations: Observations, name: TableName) -> Check:
     if baseline is None:
         return check_absent(observations, name, title)
     for sample in _judged(observations, name):
-        if (sample.address, sample.size_bytes) != (baseline.pages.start, baseline.pages.size_bytes):
+        if (sample.pages_address, sample.pages_size_bytes) != (baseline.pages.start, baseline.pages.size_bytes):
             raise UnreadableRecordError(f"{sample.file}: not a sample of {baseline.pages}")
         finding = _Finding(observations, baseline, sample, observations.record.sampled(sample))
         if finding.now != baseline.content:

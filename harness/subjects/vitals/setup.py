@@ -10,6 +10,7 @@ from harness.evidence.tables import canary
 from harness.evidence.tables.kinds import KINDS
 from harness.model.plan import TablePlan
 from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.record.frames import InstalledTable
 from harness.record.observations import Baseline, Observations
 
 _NAME = "setup"
@@ -102,7 +103,7 @@ def _misplaced(observations: Observations, plan: TablePlan, baseline: Baseline) 
     if plan.below is not None and baseline.pages.end > plan.below:
         yield f"its pages are {baseline.pages}, not below {plan.below:#x}"
     if plan.copied:
-        found = KINDS[plan.name].find(f"{plan.guid} {baseline.table.start:#x}", lambda _at, _size: baseline.content)
+        found = KINDS[plan.name].find({plan.guid: baseline.table.start}, lambda _at, _size: baseline.content)
         if found != baseline.table:
             yield f"its bytes at the hand-off are not a whole table of firmware: {found}"
     elif baseline.content != bytes.fromhex(plan.content_hex):
@@ -126,7 +127,7 @@ def _unlisted(observations: Observations, plan: TablePlan, baseline: Baseline) -
     if plan.acpi is not None:
         frame = observations.record.frame("table", 0, name=plan.name.value)
         signature = bytes.fromhex(plan.acpi.content_hex)[:4].decode("ascii")
-        if frame is None or frame.fields.get("acpi") != signature:
+        if frame is None or InstalledTable.read(frame.fields).acpi != signature:
             yield f"the EFI agent did not report that it has installed an ACPI table {signature}"
         return
     address = (observations.config_tables or {}).get(plan.guid)

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from harness.evidence import acpi
 from harness.evidence.acpi import AcpiTable
+from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
+from harness.evidence.tables.configtable import ENTRY_BYTES, parse_array, parse_listing
 from harness.machine.feed import Happening, Line
 from harness.machine.frame import Frame
 from harness.model.names import TableName
@@ -27,10 +29,11 @@ def prepare(stage: Stage, frames: list[Frame]) -> None:
     systab = next((frame for frame in frames if frame.kind == "systab"), None)
     if systab is None:
         return
-    size_bytes = int(systab.fields["count"]) * xenview.ENTRY_BYTES
+    size_bytes = int(systab.fields["count"]) * ENTRY_BYTES
     stage.also[xenview.CONFIG_TABLES] = Range.sized(int(systab.fields["config_address"], 0), size_bytes)
     if any(watch.name is TableName.BGRT for watch in stage.watches):
-        rsdp = acpi.find_rsdp(systab.body.decode("ascii", "replace"))
+        tables = parse_listing(systab.body.decode("ascii", "replace"))
+        rsdp = tables if isinstance(tables, Defect) else acpi.find_rsdp(tables)
         table = acpi.find_table(stage.machine.memory.read, rsdp, "BGRT") if isinstance(rsdp, int) else rsdp
         if isinstance(table, AcpiTable):
             stage.also[xenview.BGRT_TABLE] = table.range
@@ -68,7 +71,7 @@ def _follow(stage: Stage) -> None:
     where = stage.also.get(xenview.CONFIG_TABLES)
     if where is None:
         return
-    now = xenview.config_tables(stage.machine.memory.read(where.start, where.size_bytes))
+    now = parse_array(stage.machine.memory.read(where.start, where.size_bytes))
     for watch in stage.watches:
         address = now.get(xenview.guid_of(stage.plan, watch.name))
         if address is not None and address != watch.table.start:

@@ -27,7 +27,7 @@ def when(sample: SampleEntry) -> str:
 def content(view: XenView, sample: SampleEntry, baseline: Baseline) -> bytes:
     """The table's bytes in a sample of its pages or of its copy."""
     data = view.observations.record.sampled(sample)
-    return data[sample.table_address - sample.address :][: baseline.table.size_bytes]
+    return data[sample.table_address - sample.pages_address :][: baseline.table.size_bytes]
 
 
 def history(view: XenView, baseline: Baseline) -> Iterator[Evidence]:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from harness.evidence import crash, xen
 from harness.evidence.ranges import Range
+from harness.evidence.tables.configtable import parse_array
 from harness.model.names import TableName
 from harness.model.verdict import Cause, Check, Evidence, Status
 from harness.record.observations import Observations
 from harness.subjects.vitals.crash import quoted
 from harness.subjects.xen.outcome import named
-from harness.subjects.xen.view import CONFIG_TABLES, XenView, config_tables
+from harness.subjects.xen.view import CONFIG_TABLES, XenView
 
 _NAME = "hypervisor"
 _ON_XEN = ("Booting kernel on Xen", "Booting paravirtualized kernel on Xen")
@@ -85,7 +86,7 @@ def _wrong_samples(view: XenView) -> Iterator[tuple[Cause, str]]:
     """The configuration table from outside is what the EFI agent saw; Xen changes it before its first line only."""
     record = view.observations.record
     samples = [sample for sample in record.samples if sample.subject == CONFIG_TABLES]
-    tables = [config_tables(record.sampled(sample)) for sample in samples]
+    tables = [parse_array(record.sampled(sample)) for sample in samples]
     for sample in record.samples:
         if sample.subject not in set(TableName):
             record.sampled(sample)  # what is recorded is whole, whether or not it is asked for below

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from harness.evidence import crash, xen
 from harness.evidence.crash import Severity
 from harness.evidence.ranges import Range
+from harness.evidence.tables.kinds import KINDS
 from harness.model.names import TableName
 from harness.model.record import Point, SampleEntry
 from harness.model.verdict import Cause, Check, Evidence, Status
@@ -18,7 +19,7 @@ from harness.subjects.tables.absent import check_absent
 from harness.subjects.vitals.crash import quoted
 from harness.subjects.xen.bgrt import check_xen_bgrt
 from harness.subjects.xen.history import content, history, when
-from harness.subjects.xen.view import CONFIG_TABLES, KERNEL_NAMES, XenView, copy_of
+from harness.subjects.xen.view import CONFIG_TABLES, XenView, copy_of
 
 _RULE = "c0fecaa44dc3 (v6.3): under Xen a table is used only where it lies in memory that Xen keeps."
 
@@ -102,7 +103,7 @@ def _lacking(view: XenView, address: int | None, table: TableName) -> str:
         return "the configuration table was not sampled after the hand-off, or the table's GUID is not in it any more"
     if not view.efi_map:
         return "Xen's EFI memory map is not on the console (loglvl=all)"
-    if not view.listed and table in KERNEL_NAMES:
+    if not view.listed and KINDS[table].kernel_name:
         return "dom0 never named its configuration tables"
     return ""
 
@@ -188,7 +189,7 @@ def _kept(fate: Fate) -> Check:
 
 def _taken(fate: Fate, summary: str) -> Check:
     """dom0 must use what is fit for use, and show it as it is; a table that no kernel knows is Xen's affair alone."""
-    if fate.baseline.name not in KERNEL_NAMES:
+    if not KINDS[fate.baseline.name].kernel_name:
         return fate.check(Status.PASS, None, summary, ())
     if fate.view.observations.record.frame("up", 1) is None:
         return _missing(fate.title, f"{summary}; but dom0 never reported")

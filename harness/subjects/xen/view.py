@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import struct
-import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from harness.evidence import efimap, klog, xen
 from harness.evidence.efimap import EfiRegion
 from harness.evidence.ranges import Range
+from harness.evidence.tables.configtable import ConfigTables, parse_array
 from harness.evidence.tables.kinds import KINDS
 from harness.model.names import TableName
 from harness.model.plan import Plan
@@ -19,18 +17,6 @@ from harness.record.observations import Baseline, Observations
 
 CONFIG_TABLES = "config-tables"
 BGRT_TABLE = "bgrt-table"
-ENTRY_BYTES = 24
-_ENTRY = struct.Struct("<16sQ")
-"""EFI_CONFIGURATION_TABLE (UEFI 2.10, 4.6) of 64-bit firmware; Xen runs on no other."""
-KERNEL_NAMES = {
-    TableName.ESRT: "ESRT",
-    TableName.MEMATTR: "MEMATTR",
-    TableName.RTPROP: "RTPROP",
-    TableName.MOKVAR: "MOKvar",
-    TableName.UNACCEPTED: "Unaccepted",
-}
-"""As the kernel's `efi:` line has them (drivers/firmware/efi/efi.c, common_tables). It does not know private
-tables, and finds the BGRT through ACPI."""
 
 
 def guid_of(plan: Plan, name: TableName) -> str:
@@ -42,12 +28,6 @@ def guid_of(plan: Plan, name: TableName) -> str:
 def copy_of(name: TableName) -> str:
     """The subject of samples of what the configuration table points to instead of the table that firmware left."""
     return f"{name}-copy"
-
-
-def config_tables(data: bytes) -> dict[str, int]:
-    """GUID to address, out of the bytes of the configuration table's array."""
-    whole = data[: len(data) - len(data) % ENTRY_BYTES]
-    return {str(uuid.UUID(bytes_le=guid)): address for guid, address in _ENTRY.iter_unpack(whole)}
 
 
 @dataclass(frozen=True)
@@ -92,10 +72,10 @@ class XenView:
         return found[-1] if found else None
 
     @cached_property
-    def config(self) -> Mapping[str, int]:
+    def config(self) -> ConfigTables:
         """The configuration table when it was last sampled; empty when it never was."""
         sample = self.last(CONFIG_TABLES)
-        return config_tables(self.observations.record.sampled(sample)) if sample is not None else {}
+        return parse_array(self.observations.record.sampled(sample)) if sample is not None else {}
 
     def pointer(self, baseline: Baseline) -> int | None:
         """Where the configuration table now says that a table is."""
@@ -103,6 +83,6 @@ class XenView:
 
     def named(self, name: TableName, address: int) -> xen.Listed | None:
         """dom0's word about a table, by its name or, for one whose name is not known here, by its address."""
-        wanted = KERNEL_NAMES.get(name)
+        wanted = KINDS[name].kernel_name
         found = (item for item in self.listed if (item.name == wanted if wanted else item.address == address))
         return next(found, None)
