@@ -18,7 +18,8 @@ from harness.errors import HarnessError, InputError, Interrupted, ScenarioErrors
 from harness.load.overrides import Overrides
 from harness.load.scenarios import Variant, load_files
 from harness.load.selection import runs_by_default
-from harness.model.verdict import Cause, Status, Verdict
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Verdict
 from harness.record.store import check_writable, stored_text
 from harness.report import text
 from harness.session.assembly import Choices, make_workshop, this_host

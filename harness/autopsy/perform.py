@@ -15,12 +15,12 @@ from harness.autopsy.atlas import Naming, make_chart
 from harness.clock import Deadline
 from harness.errors import HarnessError, HostError
 from harness.evidence import printk, vmcoreinfo
+from harness.evidence.code.stack import CALL_BYTES, Return, behind_call, call_target, returns
+from harness.evidence.code.whose import Atlas
 from harness.evidence.defect import Defect
-from harness.evidence.pagetables import EFI_WINDOW
+from harness.evidence.pagetable.pagetables import EFI_WINDOW
+from harness.evidence.pagetable.virtual import View
 from harness.evidence.ranges import PAGE_BYTES
-from harness.evidence.stack import CALL_BYTES, Return, behind_call, call_target, returns
-from harness.evidence.virtual import View
-from harness.evidence.whose import Atlas
 from harness.machine.feed import Line
 from harness.machine.machine import Machine
 from harness.machine.memory import Memory

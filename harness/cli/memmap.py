@@ -11,12 +11,12 @@ from pathlib import Path
 
 from harness.cli.exits import Exit
 from harness.errors import InputError
-from harness.evidence import efilog, mapimport
 from harness.evidence.defect import Defect
-from harness.evidence.efilog import LogEntry
+from harness.evidence.maps import efilog, mapimport
+from harness.evidence.maps.efilog import LogEntry
 from harness.evidence.ranges import Range
 from harness.model.base import parse_size
-from harness.model.memorymap import MAX_RANGES, overlap_mistake
+from harness.model.words.memorymap import MAX_RANGES, overlap_mistake
 from harness.record.observations import Observations
 from harness.record.store import read_record
 from harness.report import memmap, memmapsvg

@@ -15,9 +15,9 @@ from harness.autopsy.atlas import Naming, make_chart
 from harness.autopsy.perform import view_of
 from harness.clock import Deadline
 from harness.errors import HarnessError
-from harness.evidence.culprit import changed
+from harness.evidence.code.culprit import changed
+from harness.evidence.pagetable.virtual import View
 from harness.evidence.ranges import PAGE_BYTES, Range
-from harness.evidence.virtual import View
 from harness.machine.gdb import SIGTRAP, Gdb, Stop
 from harness.model.autopsy import Cpu, Place
 from harness.model.culprit import Target, Write

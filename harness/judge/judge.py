@@ -7,12 +7,12 @@ from itertools import zip_longest
 
 from harness.judge.known import expected, match
 from harness.judge.rules import rules
-from harness.model.causes import Accuses, Mark
+from harness.model.causes import Accuses, Cause, Mark, Status
 from harness.model.kernel import KernelImage, way_out
-from harness.model.names import TableName
 from harness.model.plan import Plan
 from harness.model.record import Phase
-from harness.model.verdict import Cause, Check, KnownIssue, Status, Verdict
+from harness.model.verdict import Check, KnownIssue, Verdict
+from harness.model.words.tables import TableName
 from harness.plan.gate import Refusal
 from harness.record.observations import Observations
 from harness.record.record import Record, UnreadableRecordError

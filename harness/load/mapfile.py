@@ -11,7 +11,7 @@ from harness.load import yaml12
 from harness.load.document import DocPath, Document
 from harness.load.messages import validate
 from harness.load.words import show
-from harness.model.memorymap import MapFile
+from harness.model.words.memorymap import MapFile
 
 _PLACE: DocPath = ("firmware", "memory", "map")
 _ANY_ENTRY = {"at": 0, "size": 4096, "type": "conventional"}

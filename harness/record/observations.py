@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from harness.evidence import e820, efimap, iomem, klog, memmap, segments
+from harness.evidence import klog
 from harness.evidence.defect import Defect
+from harness.evidence.maps import e820, efimap, iomem, memmap, segments
+from harness.evidence.maps.segments import Segment, Sizes
 from harness.evidence.ranges import PAGE_BYTES, Range
-from harness.evidence.segments import Segment, Sizes
 from harness.evidence.tables import kinds as tables
 from harness.evidence.tables.configtable import ConfigTables, parse_listing
-from harness.model.kexec import Syscall
-from harness.model.names import TableName
 from harness.model.plan import EpochPlan, Plan, TablePlan
 from harness.model.record import FrameEntry, Point, SampleEntry
+from harness.model.words.kexec import Syscall
+from harness.model.words.tables import TableName
 from harness.record.record import Record, UnreadableRecordError
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from harness.evidence import e820
 from harness.evidence.defect import Defect
-from harness.evidence.efilog import LogEntry
-from harness.evidence.efimap import EfiRegion
-from harness.evidence.iomem import CRASH_KERNEL, Resource
+from harness.evidence.maps import e820
+from harness.evidence.maps.efilog import LogEntry
+from harness.evidence.maps.efimap import EfiRegion
+from harness.evidence.maps.iomem import CRASH_KERNEL, Resource
 from harness.evidence.ranges import Range
 from harness.model.record import FrameEntry
 from harness.record.frames import InstalledTable

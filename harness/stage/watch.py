@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.evidence.ranges import Range
-from harness.model.names import TableName
+from harness.model.words.tables import TableName
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.evidence.defect import Defect
-from harness.evidence.efilog import LogEntry, efi_maps
+from harness.evidence.maps.efilog import LogEntry, efi_maps
 from harness.evidence.ranges import Range
 
 TESTDATA = Path(__file__).parents[1] / "testdata"

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from harness.evidence.efilog import LogEntry, efi_maps
-from harness.evidence.efimap import EfiRegion
-from harness.evidence.mapimport import FIRMWARE_ROOM_BYTES, scale, to_yaml
+from harness.evidence.maps.efilog import LogEntry, efi_maps
+from harness.evidence.maps.efimap import EfiRegion
+from harness.evidence.maps.mapimport import FIRMWARE_ROOM_BYTES, scale, to_yaml
 from harness.evidence.ranges import Range
 from harness.load import yaml12
-from harness.model.memorymap import MapFile, RangeType, overlap_mistake, ram
+from harness.model.words.memorymap import MapFile, RangeType, overlap_mistake, ram
 
 from .test_efilog import HYPERV
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.evidence import paging
 from harness.evidence.defect import Defect
-from harness.evidence.paging import Leaf, Translation, merge, page_bytes, translate, walk
+from harness.evidence.pagetable import walk as paging
+from harness.evidence.pagetable.walk import Leaf, Translation, merge, page_bytes, translate, walk
 from harness.evidence.ranges import Range
 from tests.evidence.tables import NX, PS, RW, US, Builder, G, P
 

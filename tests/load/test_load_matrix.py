@@ -10,7 +10,7 @@ from load_samples import SCENARIO
 
 from harness.errors import InputError, ScenarioErrors
 from harness.load import Variant, find_files, load_files
-from harness.model.kexec import Syscall
+from harness.model.words.kexec import Syscall
 
 Load = Callable[..., tuple[Variant, ...]]
 AXES = """\

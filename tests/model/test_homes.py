@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.evidence.iomem import CRASH_KERNEL
-from harness.evidence.pagetables import EFI_WINDOW
+from harness.evidence.maps.iomem import CRASH_KERNEL
+from harness.evidence.pagetable.pagetables import EFI_WINDOW
 from harness.evidence.tables.kinds import KINDS
-from harness.model.names import TableName
 from harness.model.record import SYMBOLS_FILE, VMCORE_DMESG, VMCORE_INCOMPLETE
+from harness.model.words.tables import TableName
 
 ROOT = Path(harness.__file__).parent
 _ONLY_THE_KERNELS = (

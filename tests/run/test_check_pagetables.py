@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from harness.evidence import pagetables, paging
-from harness.evidence.pagetables import Capture
-from harness.evidence.paging import GLOBAL, NX, WRITABLE, Leaf
+from harness.evidence.pagetable import pagetables
+from harness.evidence.pagetable import walk as paging
+from harness.evidence.pagetable.pagetables import Capture
+from harness.evidence.pagetable.walk import GLOBAL, NX, WRITABLE, Leaf
 from harness.judge.judge import judge
-from harness.model.pagetables import EfiPages
+from harness.model.causes import Cause, Status
 from harness.model.record import CommandEntry, FrameEntry, Point, SampleEntry
-from harness.model.verdict import Cause, Check, Status
+from harness.model.verdict import Check
+from harness.model.words.pagetables import EfiPages
 from harness.subjects.pagetables.pages import check_page_tables
 from tests.evidence.recorded_tables import KERNELS, recorded
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from harness.judge.judge import judge
+from harness.model.causes import Cause, Status
 from harness.model.plan import Accel
 from harness.model.record import FrameEntry, Point, SampleEntry
-from harness.model.verdict import Cause, Check, Status
+from harness.model.verdict import Check
 from harness.subjects.pagetables.stress import TCG_CAVEAT, check_stress
 from tests.evidence.recorded_tables import KERNELS, recorded
 

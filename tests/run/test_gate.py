@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from harness.judge.judge import failed_before_start, refused
+from harness.model.causes import Cause, Status
 from harness.model.kernel import Capability
-from harness.model.verdict import Cause, Status
 from harness.plan.gate import refusal
 
 from .synthetic import kernel, scenario

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.judge.judge import judge
-from harness.model.verdict import Cause, Status
+from harness.model.causes import Cause, Status
 from harness.record.store import read_record
 
 from .records import NAMES, RUNS, Copy

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.model.verdict import Cause, Check, Status, Verdict
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, Verdict
 
 from .records import Copy
 

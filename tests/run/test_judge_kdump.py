@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from goldens import compare
 
-from harness.model.verdict import Cause, Status, Verdict
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Verdict
 
 from .kdump_records import KDUMPS, NAMES, PAGE, Kdump, without_note
 from .records import said

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.model.memorymap import RangeType
-from harness.model.verdict import Cause, Status, Verdict
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Verdict
+from harness.model.words.memorymap import RangeType
 
 from .records import Copy, said
 

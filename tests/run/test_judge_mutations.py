@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.model.causes import Cause, Status
 from harness.model.record import EndKind
-from harness.model.verdict import Cause, Status, Verdict
+from harness.model.verdict import Verdict
 
 from .records import Copy, Edit, said
 

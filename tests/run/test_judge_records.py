@@ -9,7 +9,7 @@ import pytest
 from goldens import compare
 
 from harness.judge.judge import judge
-from harness.model.verdict import Status
+from harness.model.causes import Status
 from harness.record.store import file_hashes, read_record
 
 from .records import NAMES, RUNS

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.model.driver import Fault, Service
-from harness.model.verdict import Cause, Check, KnownIssue, Status, Verdict
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, KnownIssue, Verdict
+from harness.model.words.driver import Fault, Service
 
 from .records import Copy
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.model.verdict import Cause, Status
+from harness.model.causes import Cause, Status
 
 from .records import Copy
 from .test_judge_mutations import verdict_is

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.model.verdict import Cause, KnownIssue, Status, Verdict
+from harness.model.causes import Cause, Status
+from harness.model.verdict import KnownIssue, Verdict
 
 from .records import Copy, said
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from harness.cli.exits import Exit, exit_for
-from harness.model.verdict import Cause, KnownIssue, Status
+from harness.model.causes import Cause, Status
+from harness.model.verdict import KnownIssue
 
 from .records import Copy
 

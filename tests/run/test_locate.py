@@ -13,8 +13,8 @@ from harness.evidence.ranges import Range
 from harness.evidence.tables import esrt
 from harness.machine.frame import Frame
 from harness.model import guids
-from harness.model.names import TableName
 from harness.model.plan import Plan
+from harness.model.words.tables import TableName
 from harness.stage.watch import Watch
 from harness.subjects.tables.locate import late_tables, locate, locate_late
 

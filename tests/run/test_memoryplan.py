@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.model.memorymap import RangeType
+from harness.model.words.memorymap import RangeType
 
 from .synthetic import kernel, plan, prepared, scenario
 

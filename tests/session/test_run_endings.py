@@ -7,9 +7,9 @@ from fakes import fake_guest as guest
 from fakes.fake_guest import RELEASE, TABLE_PAGE, frame, script
 
 from harness.evidence.tables.canary import canary_bytes
+from harness.model.causes import Cause, Status
 from harness.model.plan import Plan
 from harness.model.record import EndKind, NoteEntry, Phase, SampleEntry
-from harness.model.verdict import Cause, Status
 
 from .conftest import HASTY, Stage, scenario
 

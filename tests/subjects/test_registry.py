@@ -9,8 +9,8 @@ import pytest
 
 from harness.model.base import members
 from harness.model.causes import Cause, Status
-from harness.model.expectations import AnyExpectation
-from harness.model.steps import AnyStep
+from harness.model.words.expectations import AnyExpectation
+from harness.model.words.steps import AnyStep
 from harness.subjects import registry
 from harness.subjects.acts import ACTS
 from harness.subjects.claims import UnclaimedError, once

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.evidence import efimap, fakemem, klog
+from harness.evidence import klog
 from harness.evidence.defect import Defect
-from harness.evidence.efimap import EfiRegion
-from harness.evidence.fakemem import FakeEntry
-from harness.evidence.fakemem_compare import Difference, changed_since, compare, undone
-from harness.evidence.fakemem_log import MALFORMED, Row, entries_taken, printed_maps
+from harness.evidence.faking import entries as fakemem
+from harness.evidence.faking.compare import Difference, changed_since, compare, undone
+from harness.evidence.faking.entries import FakeEntry
+from harness.evidence.faking.log import MALFORMED, Row, entries_taken, printed_maps
+from harness.evidence.maps import efimap
+from harness.evidence.maps.efimap import EfiRegion
 from harness.evidence.ranges import PAGE_BYTES
-from harness.model.fakemem import FakeMem
+from harness.model.causes import Cause, Status
 from harness.model.plan import EpochPlan
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.fakemem import FakeMem
 from harness.record.observations import Observations
 
 _SHOWN = 6

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from harness.evidence import e820, fakemem, iomem
+from harness.evidence.faking import entries as fakemem
+from harness.evidence.maps import e820, iomem
 from harness.evidence.ranges import Range, merged, without
-from harness.model.fakemem import SoftReserved
+from harness.model.causes import Cause, Status
 from harness.model.plan import EpochPlan
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.fakemem import SoftReserved
 from harness.record.observations import Observations
 from harness.subjects.fakemem.fakemem import Unusable, faked_map, faking, unusable_check
 

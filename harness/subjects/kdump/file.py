@@ -10,9 +10,10 @@ from harness.evidence.crash import Crash
 from harness.evidence.defect import Defect
 from harness.evidence.vmcore import Dump, Fault, FileDefect, Kind
 from harness.evidence.vmcoreinfo import VmcoreInfo
-from harness.model.kdump import ANY_TASK, TASK_PREFIX
+from harness.model.causes import Cause
 from harness.model.record import VMCORE_DMESG, VMCORE_INCOMPLETE, VmcoreEntry
-from harness.model.verdict import Cause, Check, Evidence
+from harness.model.verdict import Check, Evidence
+from harness.model.words.kdump import ANY_TASK, TASK_PREFIX
 from harness.subjects.common import failed, missing, passed
 from harness.subjects.kdump.view import KdumpView
 

@@ -12,8 +12,9 @@ from harness.evidence.ranges import PAGE_BYTES, Range, merged
 from harness.evidence.vmcore import Dump, FileDefect
 from harness.evidence.vmcore.lawful import at_panic
 from harness.evidence.vmcore.truth import Comparison, Difference, Lawful, compare
+from harness.model.causes import Cause
 from harness.model.record import VMCORE_INCOMPLETE, Point
-from harness.model.verdict import Cause, Check, Evidence
+from harness.model.verdict import Check, Evidence
 from harness.record.record import UnreadableRecordError
 from harness.subjects.common import failed, missing, passed
 from harness.subjects.kdump.view import KdumpView

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 
 from harness.evidence import klog
-from harness.evidence.iomem import CRASH_KERNEL, system_ram
+from harness.evidence.maps.iomem import CRASH_KERNEL, system_ram
 from harness.evidence.ranges import Range
+from harness.model.causes import Cause, Status
 from harness.model.record import VMCORE_INCOMPLETE, EndKind, Phase, RunEnd
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
 from harness.subjects.common import failed, passed
 from harness.subjects.kdump.view import KdumpView
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from harness.evidence.code.stack import CALL_BYTES, behind_call, returns
+from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.defect import Defect
-from harness.evidence.pagetables import EFI_WINDOW
+from harness.evidence.pagetable.pagetables import EFI_WINDOW
 from harness.evidence.ranges import PAGE_BYTES, align_up
-from harness.evidence.stack import CALL_BYTES, behind_call, returns
-from harness.evidence.symbols import SymbolTable
 from harness.evidence.vmcore import Cpu, Dump
 from harness.evidence.vmcore.lawful import STACK_BYTES
-from harness.model.verdict import Cause, Check, Evidence
+from harness.model.causes import Cause
+from harness.model.verdict import Check, Evidence
 from harness.subjects.common import failed, passed
 from harness.subjects.kdump.view import KdumpView
 

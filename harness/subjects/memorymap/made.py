@@ -6,14 +6,15 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from harness.evidence import e820
 from harness.evidence.defect import Defect
-from harness.evidence.efimap import CONVENTIONAL, EfiRegion
+from harness.evidence.maps import e820
+from harness.evidence.maps.efimap import CONVENTIONAL, EfiRegion
 from harness.evidence.ranges import Range
 from harness.evidence.tables import canary
-from harness.model.memorymap import MapEntry, MapRequest, MemoryPlan, RangePlan, RangeType
+from harness.model.causes import Cause, Status
 from harness.model.record import Point
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.memorymap import MapEntry, MapRequest, MemoryPlan, RangePlan, RangeType
 from harness.record.observations import MadeRange, Observations
 
 _NAME = "memory map"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.evidence.maps.segments import Role, overlapping
 from harness.evidence.ranges import PAGE_BYTES, Range
-from harness.evidence.segments import Role, overlapping
+from harness.model.causes import Cause, Status
 from harness.model.record import EndKind, Point, SampleEntry
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import MadeRange, Observations
 from harness.record.record import UnreadableRecordError
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.evidence import crash, efimap
+from harness.evidence import crash
+from harness.evidence.maps import efimap
 from harness.evidence.ranges import Range, align_up
-from harness.model.memorymap import PlacedWhere, RangeType
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.memorymap import PlacedWhere, RangeType
 from harness.record.observations import Observations
 
 _NAME = "kernel_placed"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.evidence import paging
-from harness.evidence.paging import Leaf
+from harness.evidence.pagetable import walk as paging
+from harness.evidence.pagetable.walk import Leaf
 from harness.evidence.tables.kinds import KINDS, put_aside
 from harness.model import guids
-from harness.model.names import TableName
-from harness.model.pagetables import EfiPages
+from harness.model.causes import Cause, Status
 from harness.model.record import Point
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.pagetables import EfiPages
+from harness.model.words.tables import TableName
 from harness.record.observations import Observations
 from harness.subjects.fakemem.fakemem import Unusable, unusable_check
 from harness.subjects.pagetables.view import View, look

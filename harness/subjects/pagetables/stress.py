@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.evidence import logbook, stress
+from harness.evidence import logbook
 from harness.evidence.defect import Defect
-from harness.evidence.stress import Loader, Stress
-from harness.model.driver import Service
-from harness.model.pagetables import StressOptions, StressStep
+from harness.evidence.pagetable import stress
+from harness.evidence.pagetable.stress import Loader, Stress
+from harness.model.causes import Cause, Status
 from harness.model.plan import Accel, EpochPlan
 from harness.model.record import Entry, FrameEntry, SampleEntry
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.driver import Service
+from harness.model.words.pagetables import StressOptions, StressStep
 from harness.record.observations import Observations
 from harness.record.record import Record
 from harness.subjects.fakemem.fakemem import Unusable, unusable_check

@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.evidence import efimap, logbook, pagetables, paging, ptdump
+from harness.evidence import logbook
 from harness.evidence.defect import Defect
 from harness.evidence.logbook import Logbook, ServiceLog
-from harness.evidence.pagetables import Capture
-from harness.evidence.paging import Leaf, Run
-from harness.evidence.ptdump import Comparison
+from harness.evidence.maps import efimap
+from harness.evidence.pagetable import pagetables, ptdump
+from harness.evidence.pagetable import walk as paging
+from harness.evidence.pagetable.pagetables import Capture
+from harness.evidence.pagetable.ptdump import Comparison
+from harness.evidence.pagetable.walk import Leaf, Run
 from harness.evidence.ranges import Range
-from harness.model.driver import Service
+from harness.model.causes import Cause, Status
 from harness.model.plan import EpochPlan
 from harness.model.record import FrameEntry, SampleEntry
-from harness.model.verdict import Cause, Evidence, Status
+from harness.model.verdict import Evidence
+from harness.model.words.driver import Service
 from harness.record.observations import Observations
 from harness.subjects.fakemem.fakemem import Unusable
 

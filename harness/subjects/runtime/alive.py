@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.evidence.logbook import Logbook
+from harness.model.causes import Cause, Status
 from harness.model.record import CommandEntry, EndKind, EventEntry, FrameEntry
-from harness.model.runtime import AliveStep, KexecRefusedStep, RebootBy, RebootStep
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.runtime import AliveStep, KexecRefusedStep, RebootBy, RebootStep
 from harness.record.observations import Observations
 from harness.subjects.runtime.calls import Call, calls
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from harness.evidence.defect import Defect
 from harness.evidence.logbook import Logbook
-from harness.model.driver import Fault, Service, Trap
+from harness.model.causes import Cause, Status
 from harness.model.record import EndKind
-from harness.model.runtime import Containment
-from harness.model.verdict import Cause, Check, Status
+from harness.model.verdict import Check
+from harness.model.words.driver import Fault, Service, Trap
+from harness.model.words.runtime import Containment
 from harness.record.observations import Observations
 from harness.subjects.runtime.calls import EINTR, EINVAL, EIO, Call, calls
 from harness.subjects.runtime.words import CAUSED, EXCEPTIONS, FLAGS, FROZE, RIP, THROUGH_BIOS, WEDGED, proof

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.evidence.logbook import Logbook
-from harness.model.driver import Service
-from harness.model.runtime import RuntimeWork
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.driver import Service
+from harness.model.words.runtime import RuntimeWork
 from harness.record.observations import Observations
 from harness.subjects.runtime.calls import Call, calls
 

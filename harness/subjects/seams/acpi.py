@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.evidence import cpulist
 from harness.evidence.defect import Defect
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.evidence.pagetable import cpulist
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
 
 _NAME = "acpi_present"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from harness.evidence import efimap
-from harness.evidence.efimap import EfiRegion
+from harness.evidence.maps import efimap
+from harness.evidence.maps.efimap import EfiRegion
 from harness.evidence.ranges import Range, merged, without
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
 
 _NAME = "boot_services_memory"

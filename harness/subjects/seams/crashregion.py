@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.evidence import e820, klog, setupdata
+from harness.evidence import klog
 from harness.evidence.defect import Defect
-from harness.evidence.iomem import CRASH_KERNEL, Resource, at
+from harness.evidence.maps import e820, setupdata
+from harness.evidence.maps.iomem import CRASH_KERNEL, Resource, at
 from harness.evidence.ranges import Range
-from harness.model.kdump import CaptureStep
+from harness.model.causes import Cause, Status
 from harness.model.plan import EpochPlan
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.kdump import CaptureStep
 from harness.record.observations import Observations
 
 _NAME = "crash_region"

@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.evidence import e820
 from harness.evidence.defect import Defect
-from harness.evidence.e820 import MemmapEntry
+from harness.evidence.maps import e820
+from harness.evidence.maps.e820 import MemmapEntry
 from harness.evidence.ranges import PAGE_BYTES, Range, merged, without
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
 
 _NAME = "e820_stable"

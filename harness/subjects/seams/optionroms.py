@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from harness.evidence import setupdata
 from harness.evidence.defect import Defect
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.evidence.maps import setupdata
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
 
 _NAME = "option ROMs"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.evidence import cpulist
 from harness.evidence.defect import Defect
+from harness.evidence.pagetable import cpulist
+from harness.model.causes import Cause, Status
 from harness.model.record import ControlEntry
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
 
 _NAME = "paging_levels"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
 
 _NAME = "runtime_map"

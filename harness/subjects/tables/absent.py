@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from harness.evidence.tables.kinds import KINDS
-from harness.model.names import TableName
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.tables import TableName
 from harness.record.observations import Observations
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from harness.evidence import klog
 from harness.evidence.tables.kinds import KINDS, put_aside
 from harness.evidence.tables.shown import Shown
-from harness.model.names import TableName
+from harness.model.causes import Cause, Status
 from harness.model.plan import EpochPlan
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.tables import TableName
 from harness.record.observations import Baseline, Observations
 
 _VERSION = re.compile(r"esrt: Unsupported ESRT version (?P<value>-?[0-9]{1,19})\.")

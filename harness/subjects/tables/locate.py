@@ -10,8 +10,8 @@ from harness.evidence.ranges import Range
 from harness.evidence.tables.configtable import ConfigTables, parse_listing
 from harness.evidence.tables.kinds import KINDS, Reader
 from harness.machine.frame import Frame
-from harness.model.names import TableName
 from harness.model.plan import Plan
+from harness.model.words.tables import TableName
 from harness.record.frames import InstalledTable
 from harness.stage.watch import Watch
 

@@ -1,18 +1,19 @@
 """``kexec_would_overlap``: could this run have found the bug at all?
 
 A table that no segment ever came near is intact on any kernel. So each kexec must either have put a segment over the
-table, or be shown to do so once the table's reservation is taken away (``harness.evidence.placement``).
+table, or be shown to do so once the table's reservation is taken away (``harness.evidence.maps.placement``).
 """
 
 from __future__ import annotations
 
-from harness.evidence import efimap, iomem
-from harness.evidence.placement import KernelNeeds, counterfactual
-from harness.evidence.segments import Role, Segment, overlapping
+from harness.evidence.maps import efimap, iomem
+from harness.evidence.maps.placement import KernelNeeds, counterfactual
+from harness.evidence.maps.segments import Role, Segment, overlapping
 from harness.evidence.tables.kinds import KINDS
-from harness.model.kexec import Syscall
-from harness.model.names import TableName
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.kexec import Syscall
+from harness.model.words.tables import TableName
 from harness.record.observations import Baseline, Load, Observations
 
 # Loader and boot services code and data, conventional memory: what Linux makes System RAM of

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 
 from harness.evidence import klog
 from harness.evidence.tables.kinds import KINDS
-from harness.model.names import TableName
+from harness.model.causes import Cause, Status
 from harness.model.plan import EpochPlan
 from harness.model.record import Point, SampleEntry
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.tables import TableName
 from harness.record.observations import Observations
 
 _NAME = "no_ramdisk"

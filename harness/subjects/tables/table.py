@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.evidence import efimap
-from harness.evidence.attribution import attribute, placed_bytes
+from harness.evidence.code.attribution import attribute, placed_bytes
+from harness.evidence.maps import efimap
+from harness.evidence.maps.segments import Role, Segment, overlapping
 from harness.evidence.ranges import Range
-from harness.evidence.segments import Role, Segment, overlapping
 from harness.evidence.tables import canary
 from harness.evidence.tables.kinds import KINDS, corrupt
-from harness.model.kexec import Syscall
-from harness.model.names import TableName
+from harness.model.causes import Cause, Status
 from harness.model.record import EndKind, Point, SampleEntry
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.kexec import Syscall
+from harness.model.words.tables import TableName
 from harness.record.observations import Baseline, Load, Observations
 from harness.record.record import Record, UnreadableRecordError
 from harness.subjects.tables import inside

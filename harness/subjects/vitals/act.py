@@ -9,8 +9,8 @@ from harness.machine.frame import Frame
 from harness.machine.registers import read_registers
 from harness.model.plan import EpochPlan
 from harness.model.record import ControlEntry, EndKind, Point
-from harness.model.seams import PagingLevels
-from harness.model.vitals import BootStep
+from harness.model.words.seams import PagingLevels
+from harness.model.words.vitals import BootStep
 from harness.record.observations import MadeRange
 from harness.stage.stage import Stage
 from harness.stage.watch import Watch

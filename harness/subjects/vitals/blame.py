@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 
 from harness.evidence import klog
-from harness.evidence.autopsy import busiest, headline, is_idle
-from harness.evidence.segments import Role
+from harness.evidence.code.autopsy import busiest, headline, is_idle
+from harness.evidence.maps.segments import Role
 from harness.model.autopsy import Autopsy, Owner
+from harness.model.causes import Cause, Status
 from harness.model.record import Phase, RunEnd
-from harness.model.verdict import Cause, Status
 from harness.record.observations import Observations
 from harness.record.record import UnreadableRecordError
 from harness.subjects.vitals.starved import HINT, starved

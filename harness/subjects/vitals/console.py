@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.evidence import klog
+from harness.model.causes import Cause, Status
 from harness.model.plan import EpochPlan
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
 
 _NAME = "console"

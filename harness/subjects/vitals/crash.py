@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from harness.evidence import crash
 from harness.evidence.crash import Crash, Severity
-from harness.model.kdump import TRIGGERS, CrashStep
+from harness.model.causes import Cause, Status
 from harness.model.record import Phase
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.kdump import TRIGGERS, CrashStep
 from harness.record.observations import Observations
 from harness.subjects.tables.ramdisk import NO_ROOT
 from harness.subjects.vitals.starved import HINT, starved_report

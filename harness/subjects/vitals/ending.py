@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from harness.evidence import crash
-from harness.evidence.autopsy import headline
+from harness.evidence.code.autopsy import headline
 from harness.evidence.crash import Severity
 from harness.model import autopsy
+from harness.model.causes import Cause, Status
 from harness.model.record import EndKind, RunEnd
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
 from harness.subjects.vitals import blame
 from harness.subjects.vitals.blame import Fault

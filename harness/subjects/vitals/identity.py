@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from harness.model.causes import Cause, Status
 from harness.model.plan import EpochPlan
 from harness.model.record import EndKind, FrameEntry
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
 from harness.subjects.xen.plan import KERNEL_FILE
 

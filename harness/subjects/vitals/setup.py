@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.evidence import efimap
+from harness.evidence.maps import efimap
 from harness.evidence.tables import canary
 from harness.evidence.tables.kinds import KINDS
+from harness.model.causes import Cause, Status
 from harness.model.plan import TablePlan
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
 from harness.record.frames import InstalledTable
 from harness.record.observations import Baseline, Observations
 

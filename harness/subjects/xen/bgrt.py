@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from harness.evidence import klog
 from harness.evidence.tables import bgrt
-from harness.model.verdict import Cause, Check, Evidence, Status
-from harness.model.xen import XenOutcome
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.xen import XenOutcome
 from harness.record.observations import Baseline
 from harness.subjects.tables import inside
 from harness.subjects.xen.history import content, history

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.model.names import TableName
+from harness.model.causes import Cause, Status
 from harness.model.record import Point, SampleEntry
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.tables import TableName
 from harness.record.observations import Baseline, Observations
 from harness.subjects.tables.absent import check_absent
 from harness.subjects.xen.view import XenView

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from harness.evidence import crash, xen
 from harness.evidence.ranges import Range
 from harness.evidence.tables.configtable import parse_array
-from harness.model.names import TableName
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.tables import TableName
 from harness.record.observations import Observations
 from harness.subjects.vitals.crash import quoted
 from harness.subjects.xen.outcome import named

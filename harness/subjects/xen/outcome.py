@@ -9,10 +9,11 @@ from harness.evidence import crash, xen
 from harness.evidence.crash import Severity
 from harness.evidence.ranges import Range
 from harness.evidence.tables.kinds import KINDS
-from harness.model.names import TableName
+from harness.model.causes import Cause, Status
 from harness.model.record import Point, SampleEntry
-from harness.model.verdict import Cause, Check, Evidence, Status
-from harness.model.xen import XenOutcome, XenTableOptions
+from harness.model.verdict import Check, Evidence
+from harness.model.words.tables import TableName
+from harness.model.words.xen import XenOutcome, XenTableOptions
 from harness.record.observations import Baseline, Observations
 from harness.subjects.tables import inside
 from harness.subjects.tables.absent import check_absent

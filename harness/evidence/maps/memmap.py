@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.evidence import e820, efimap
-from harness.evidence import iomem as iomem_tree
-from harness.evidence.e820 import MemmapEntry
-from harness.evidence.efimap import EfiRegion
-from harness.evidence.iomem import Resource
+from harness.evidence.maps import e820, efimap
+from harness.evidence.maps import iomem as iomem_tree
+from harness.evidence.maps.e820 import MemmapEntry
+from harness.evidence.maps.efimap import EfiRegion
+from harness.evidence.maps.iomem import Resource
 from harness.evidence.ranges import Range
 
 

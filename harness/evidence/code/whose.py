@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harness.evidence import efimap, peimage
+from harness.evidence.code import peimage
+from harness.evidence.code.peimage import PeImage
+from harness.evidence.code.symbols import KERNEL_START, SymbolTable
 from harness.evidence.defect import Defect
-from harness.evidence.efimap import EfiRegion
-from harness.evidence.peimage import PeImage
+from harness.evidence.maps import efimap
+from harness.evidence.maps.efimap import EfiRegion
+from harness.evidence.maps.segments import Role, Segment
+from harness.evidence.pagetable.virtual import View
 from harness.evidence.ranges import PAGE_BYTES, Range, align_down
-from harness.evidence.segments import Role, Segment
-from harness.evidence.symbols import KERNEL_START, SymbolTable
-from harness.evidence.virtual import View
 from harness.model.autopsy import Cpu, Owner, Place
 
 Reader = Callable[[int, int], bytes]

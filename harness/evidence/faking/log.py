@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.evidence.defect import Defect
-from harness.evidence.efimap import EfiRegion
-from harness.evidence.efiwords import attribute_bits, type_number
-from harness.evidence.fakemem import FakeEntry
+from harness.evidence.faking.entries import FakeEntry
 from harness.evidence.klog import Line
+from harness.evidence.maps.efimap import EfiRegion
+from harness.evidence.maps.efiwords import attribute_bits, type_number
 from harness.evidence.ranges import Range
 
 # pr_info() of setup_fake_mem() without pr_fmt; once more with all entries for each further parameter.

@@ -11,9 +11,9 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.evidence import paging
 from harness.evidence.defect import Defect
-from harness.evidence.paging import TABLE_BYTES, Leaf, Reader
+from harness.evidence.pagetable import walk as paging
+from harness.evidence.pagetable.walk import TABLE_BYTES, Leaf, Reader
 from harness.evidence.ranges import Range
 
 EFI_WINDOW = Range(2**64 - 68 * 2**30, 2**64 - 4 * 2**30)

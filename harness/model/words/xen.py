@@ -9,7 +9,7 @@ from pydantic import Field
 
 from harness.model.base import ExpectationValue, Value
 from harness.model.kernel import HypervisorImage
-from harness.model.names import TableName
+from harness.model.words.tables import TableName
 
 
 class HypervisorOptions(Value):

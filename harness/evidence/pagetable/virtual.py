@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.evidence import paging
 from harness.evidence.defect import Defect
+from harness.evidence.pagetable import walk as paging
 from harness.evidence.ranges import PAGE_BYTES, align_down
 
 Reader = Callable[[int, int], bytes]

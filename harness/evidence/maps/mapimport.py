@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.evidence.efilog import LogEntry
-from harness.evidence.efimap import CONVENTIONAL, RUNTIME
+from harness.evidence.maps.efilog import LogEntry
+from harness.evidence.maps.efimap import CONVENTIONAL, RUNTIME
 from harness.evidence.ranges import Range
-from harness.model.memorymap import LostEntry, MapEntry, MapFile, RangeType, ram
+from harness.model.words.memorymap import LostEntry, MapEntry, MapFile, RangeType, ram
 
 FIRMWARE_ROOM_BYTES = 80 * 2**20
 """What OVMF has for itself below the top of the low RAM: 70 MiB at 2 GiB (2022.11). An imported map ends below it."""

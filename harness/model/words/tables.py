@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from harness.model import guids
 from harness.model.base import PAGE_BYTES, Address, ExpectationValue, Size, Value
-from harness.model.names import MemoryType, TableName
+from harness.model.names import MemoryType
 
 if TYPE_CHECKING:
     from harness.model.scenario import Scenario
@@ -19,6 +20,23 @@ MAX_CONTENT_BYTES = 4 * 2**20
 _GUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 ALL_SERVICES = 0x3FFF
 """Every bit of EFI_RT_PROPERTIES_TABLE.RuntimeServicesSupported (UEFI spec 2.10, section 4.6.2)."""
+
+
+class TableName(StrEnum):
+    """The tables the harness can sample from outside and judge."""
+
+    ESRT = "esrt"
+    BGRT = "bgrt"
+    MEMATTR = "memattr"
+    RTPROP = "rtprop"
+    MOKVAR = "mokvar"
+    UNACCEPTED = "unaccepted"
+    INITRD = "initrd"
+    TPM_LOG = "tpm-log"
+    """The EFI stub's copy of firmware's TPM event log."""
+    TPM_FINAL_LOG = "tpm-final-log"
+    """What firmware has measured since."""
+    PRIVATE = "private"
 
 
 class Placement(Value):

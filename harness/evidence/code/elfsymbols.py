@@ -9,8 +9,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.evidence.code.symbols import SymbolTable, in_kernel_order, symbol_table
 from harness.evidence.defect import Defect
-from harness.evidence.symbols import SymbolTable, in_kernel_order, symbol_table
 
 _SHT_SYMTAB, _SHT_NOBITS = 2, 8
 _SHF_WRITE, _SHF_EXECINSTR = 1, 4

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from harness.evidence import klog
 from harness.evidence.defect import Defect
-from harness.evidence.efimap import EfiRegion
-from harness.evidence.efiwords import attribute_bits, type_number
+from harness.evidence.maps.efimap import EfiRegion
+from harness.evidence.maps.efiwords import attribute_bits, type_number
 from harness.evidence.ranges import Range
 
 _BEGIN = re.compile(r"\befi: mem(?P<number>\d+):")

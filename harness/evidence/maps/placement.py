@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.evidence.defect import Defect
+from harness.evidence.maps.segments import Role, Segment, overlapping
 from harness.evidence.ranges import PAGE_BYTES, Range, align_down, align_up
-from harness.evidence.segments import Role, Segment, overlapping
 
 # arch/x86/kernel/kexec-bzimage64.c, the same from 5.10 to 7.x.
 MIN_PURGATORY = 0x3000
@@ -155,9 +155,9 @@ def counterfactual(
     version. Where several do, all of them must lead to an overlap.
 
     Args:
-        ram: ``harness.evidence.iomem.system_ram`` of the kernel that loaded the next one.
+        ram: ``harness.evidence.maps.iomem.system_ram`` of the kernel that loaded the next one.
         reserved: the hole, usually ``table.pages``.
-        actual: what ``harness.evidence.segments.parse_kernel`` found.
+        actual: what ``harness.evidence.maps.segments.parse_kernel`` found.
         table: what must be covered; ``reserved`` when None.
     """
     table = reserved if table is None else table

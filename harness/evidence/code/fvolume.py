@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.evidence import peimage
+from harness.evidence.code import peimage
 from harness.evidence.ranges import align_up
 
 _SIGNATURE = b"_FVH"

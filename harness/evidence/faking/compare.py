@@ -17,9 +17,9 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TypeVar
 
-from harness.evidence import fakemem
-from harness.evidence.efimap import CONVENTIONAL, EfiRegion
-from harness.evidence.fakemem import FakeEntry
+from harness.evidence.faking import entries as fakemem
+from harness.evidence.faking.entries import FakeEntry
+from harness.evidence.maps.efimap import CONVENTIONAL, EfiRegion
 from harness.evidence.ranges import Range
 
 T = TypeVar("T")

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from harness.evidence.maps.segments import Role, Segment
 from harness.evidence.ranges import Range, align_down, align_up
-from harness.evidence.segments import Role, Segment
 
 Reader = Callable[[int, int], bytes]
 """``read(offset, size_bytes)`` of the initrd; fewer bytes at its end."""

@@ -11,9 +11,9 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.evidence import paging
 from harness.evidence.defect import Defect
-from harness.evidence.paging import Leaf
+from harness.evidence.pagetable import walk as paging
+from harness.evidence.pagetable.walk import Leaf
 from harness.evidence.ranges import Range
 
 _ROW = re.compile(

@@ -13,7 +13,7 @@ from functools import reduce
 from itertools import pairwise
 
 from harness.evidence.defect import Defect
-from harness.evidence.efimap import CONVENTIONAL, EfiRegion
+from harness.evidence.maps.efimap import CONVENTIONAL, EfiRegion
 from harness.evidence.ranges import PAGE_BYTES, Range
 
 SPECIFIC_PURPOSE = 1 << 18

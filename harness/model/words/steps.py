@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from harness.model.base import OneOf
-from harness.model.kdump import KdumpStep
-from harness.model.kexec import KexecSubjectStep
-from harness.model.pagetables import PageTablesSubjectStep
-from harness.model.runtime import RuntimeSubjectStep
-from harness.model.vitals import VitalsStep
+from harness.model.words.kdump import KdumpStep
+from harness.model.words.kexec import KexecSubjectStep
+from harness.model.words.pagetables import PageTablesSubjectStep
+from harness.model.words.runtime import RuntimeSubjectStep
+from harness.model.words.vitals import VitalsStep
 
 AnyStep = VitalsStep | KexecSubjectStep | KdumpStep | PageTablesSubjectStep | RuntimeSubjectStep
 Step = Annotated[AnyStep, OneOf("step")]

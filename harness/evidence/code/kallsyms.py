@@ -28,9 +28,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from harness.evidence.code.symbols import KERNEL_START, SymbolTable, symbol_table
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import align_up
-from harness.evidence.symbols import KERNEL_START, SymbolTable, symbol_table
 
 _DIGITS = b"".join(bytes([digit, 0]) for digit in b"0123456789")
 _TOKENS = 256

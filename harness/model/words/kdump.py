@@ -11,7 +11,7 @@ from pydantic import Field
 
 from harness.model.base import ExpectationValue, StepValue, Value
 from harness.model.kernel import Capability
-from harness.model.kexec import NextKernel
+from harness.model.words.kexec import NextKernel
 
 
 class CrashTrigger(StrEnum):

@@ -9,8 +9,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from harness.model.base import ExpectationValue, StepValue, Value
-from harness.model.driver import Fault, MemattrChoice, Service
-from harness.model.kexec import Syscall
+from harness.model.words.driver import Fault, MemattrChoice, Service
+from harness.model.words.kexec import Syscall
 
 
 class RuntimeCall(StrEnum):
