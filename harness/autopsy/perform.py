@@ -70,7 +70,7 @@ def perform(
     """Look at a machine whose run has ended badly. Takes ``total_s`` seconds at most, and a command's two more.
 
     Args:
-        observations: the record so far, unsealed (``store.read_record`` of the run directory).
+        observations: the record so far, unsealed (``RunWriter.record``).
         epoch: the epoch in which the run ended.
         naming: where names for code come from; the time it takes counts.
         nmi: inject an NMI at the end. What the guest prints after it is the autopsy's doing, see

@@ -23,8 +23,6 @@ from harness.model.autopsy import Cpu, Place
 from harness.model.culprit import Target, Write
 from harness.model.plan import Accel
 from harness.model.record import Phase, Point
-from harness.record.observations import Observations
-from harness.record.store import read_record
 from harness.stage.stage import Stage
 
 DIRECT_MAPS = (0xFFFF8880_00000000, 0xFF110000_00000000)
@@ -212,8 +210,7 @@ class Watcher:
         )
 
     def _place(self, stage: Stage, cpu: Cpu, view: View, read: Callable[[int, int], bytes]) -> Place:
-        observations = Observations(read_record(stage.writer.directory))
-        chart = make_chart(observations, stage.recorder.epoch, self.naming, view=view, read=read)
+        chart = make_chart(stage.observations(), stage.recorder.epoch, self.naming, view=view, read=read)
         return chart.atlas.place(cpu.ip, cpu, view, read)
 
     def _bytes(self, session: Gdb, target: Target) -> bytes:

@@ -10,9 +10,8 @@ from harness.judge.rules import rules
 from harness.model.causes import Accuses, Cause, Mark, Status
 from harness.model.kernel import KernelImage, way_out
 from harness.model.plan import Plan
-from harness.model.record import Phase
+from harness.model.record import NoteEntry, Phase
 from harness.model.verdict import Check, KnownIssue, Verdict
-from harness.model.words.tables import TableName
 from harness.plan.gate import Refusal
 from harness.record.observations import Observations
 from harness.record.record import Record, UnreadableRecordError
@@ -145,16 +144,15 @@ def _verdict(record: Record, checks: tuple[Check, ...], main: Check) -> Verdict:
         phase=end.phase if end else Phase.START,
         epoch=main.epoch if main.epoch is not None else (end.epoch if end else 0),
         checks=checks,
-        notes=tuple(note.text for note in record.notes if not _said_in(note.text, main)),
+        notes=tuple(note.line for note in record.notes if not _said_in(note, main)),
         duration_s=end.t_s if end else 0.0,
         times_s=_times(record),
     )
 
 
-def _said_in(note: str, main: Check) -> bool:
-    """``esrt: REASON`` says why a table was not found; a verdict about that quotes the reason."""
-    name, _, reason = note.partition(": ")
-    return name in set(TableName) and reason in main.summary
+def _said_in(note: NoteEntry, main: Check) -> bool:
+    """A verdict about a table that was not found quotes the reason."""
+    return note.table is not None and note.text in main.summary
 
 
 def _pass_headline(plan: Plan, checks: Sequence[Check]) -> str:

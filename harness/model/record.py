@@ -33,6 +33,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from harness.model.base import Value
+from harness.model.words.tables import TableName
 
 SYMBOLS_FILE = "symbols.gz"
 VMCORE_INCOMPLETE = "vmcore.incomplete"
@@ -219,6 +220,22 @@ class NoteEntry(Value):
     t_s: float
     epoch: int
     text: str
+    table: TableName | None = None
+    """The table that is not watched, for the reason in ``text``; None for a note about anything else."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_prefix(cls, data: Any) -> Any:
+        """Records from before there was ``table`` have it in front: ``esrt: REASON``."""
+        if not isinstance(data, dict) or "table" in data:
+            return data
+        name, colon, reason = str(data.get("text", "")).partition(": ")
+        return {**data, "table": TableName(name), "text": reason} if colon and name in set(TableName) else data
+
+    @property
+    def line(self) -> str:
+        """All of it, for people."""
+        return self.text if self.table is None else f"{self.table}: {self.text}"
 
 
 Entry = Annotated[

@@ -176,6 +176,10 @@ class Observations:
                 )
         return found
 
+    def unwatched(self, name: TableName) -> str:
+        """Why a table was not sampled at the hand-off; empty when the record does not say."""
+        return next((note.text for note in self.record.notes if note.table is name), "")
+
     def samples(self, name: TableName) -> tuple[SampleEntry, ...]:
         """All samples of a table after its baseline, in order of time."""
         first = self.baselines[name].sample if name in self.baselines else None

@@ -1,4 +1,4 @@
-"""What is sampled at every border."""
+"""What is sampled at every border, and what is not."""
 
 from __future__ import annotations
 
@@ -15,3 +15,11 @@ class Watch:
     name: TableName
     pages: Range
     table: Range
+
+
+@dataclass(frozen=True)
+class Unwatched:
+    """Why a table that should be sampled is not."""
+
+    name: TableName
+    reason: str

@@ -13,7 +13,7 @@ def check_absent(observations: Observations, name: TableName, title: str) -> Che
     """UNSUPPORTED with the reason, or ERROR when nobody knows whether there is one."""
     tables = observations.config_tables
     word = KINDS[name].word
-    reason = next((note.text for note in observations.record.notes if note.text.startswith(f"{name}:")), "")
+    reason = observations.unwatched(name)
     if tables is None or not reason:
         summary = (
             "the EFI agent did not report the configuration tables"
@@ -31,7 +31,7 @@ def check_absent(observations: Observations, name: TableName, title: str) -> Che
         name=title,
         status=Status.UNSUPPORTED,
         cause=Cause.NO_TABLE,
-        summary=f"this firmware publishes no {word} that could be damaged ({reason.partition(':')[2].strip()})",
+        summary=f"this firmware publishes no {word} that could be damaged ({reason})",
         evidence=(
             Evidence(
                 text=f"{len(tables)} configuration tables: {' '.join(tables)}",

@@ -86,8 +86,8 @@ def _not_handed_off(observations: Observations) -> Check | None:
 def _table_wrong(observations: Observations, plan: TablePlan, baseline: Baseline | None) -> tuple[Cause | None, str]:
     """What is wrong with an installed table at the hand-off; no cause when nothing is."""
     if baseline is None:
-        notes = [note.text for note in observations.record.notes if note.text.startswith(f"{plan.name}:")]
-        why = f" ({notes[0].partition(':')[2].strip()})" if notes else ""
+        reason = observations.unwatched(plan.name)
+        why = f" ({reason})" if reason else ""
         return Cause.MISSING_REPORT, f"it was never read back from outside{why}"
     if observations.config_tables is None:
         return Cause.MISSING_REPORT, "the EFI agent did not report the system table, so nothing shows that it is in it"
