@@ -15,6 +15,7 @@ from harness.model.verdict import Check, KnownIssue, Verdict
 from harness.plan.gate import Refusal
 from harness.record.observations import Observations
 from harness.record.record import Record, UnreadableRecordError
+from harness.subjects.common import failed, missing
 from harness.subjects.registry import HEADLINES
 
 # Whose word counts first when several checks are not PASS: a FAIL is proved by its own evidence whatever else went
@@ -39,11 +40,10 @@ def judge(record: Record, known: Sequence[KnownIssue] = (), without: frozenset[s
 
 def refused(plan_variant: str, run_id: str, kernels: Sequence[KernelImage], refusal: Refusal) -> Verdict:
     """The verdict of a scenario that was not run, because a kernel lacks what it needs."""
-    check = Check(
-        name="gate",
-        status=Status.UNSUPPORTED,
-        cause=Cause.NO_CAPABILITY,
-        summary=f"{refusal.kernel} lacks {refusal.capability}: {refusal.reason}",
+    check = failed(
+        "gate",
+        Cause.NO_CAPABILITY,
+        f"{refusal.kernel} lacks {refusal.capability}: {refusal.reason}",
         hint=way_out(refusal.capability),
     )
     return Verdict(
@@ -62,12 +62,12 @@ def refused(plan_variant: str, run_id: str, kernels: Sequence[KernelImage], refu
 
 def failed_before_start(variant: str, kernel: str, message: str, hint: str, cause: Cause = Cause.HOST) -> Verdict:
     """The verdict of a run that the host could not even start."""
-    check = Check(name="start", status=Status.ERROR, cause=cause, summary=message, hint=hint)
+    check = failed("start", cause, message, hint=hint)
     return Verdict(
         variant=variant,
         run_id="",
         kernel=kernel,
-        status=Status.ERROR,
+        status=check.status,
         cause=cause,
         headline=message,
         phase=Phase.START,
@@ -77,12 +77,7 @@ def failed_before_start(variant: str, kernel: str, message: str, hint: str, caus
 
 
 def _no_check() -> Check:
-    return Check(
-        name="judge",
-        status=Status.ERROR,
-        cause=Cause.MISSING_REPORT,
-        summary="no check had anything to say of this run",
-    )
+    return missing("judge", "no check had anything to say of this run", hint="")
 
 
 def _checks(observations: Observations, without: frozenset[str]) -> Iterator[Check]:
@@ -173,10 +168,9 @@ def _times(record: Record) -> dict[str, float]:
 
 
 def _bad_record(name: str, problem: str) -> Check:
-    return Check(
-        name=name,
-        status=Status.ERROR,
-        cause=Cause.BAD_RECORD,
-        summary=f"the record is damaged: {problem}",
+    return failed(
+        name,
+        Cause.BAD_RECORD,
+        f"the record is damaged: {problem}",
         hint="A file of it is missing, cut short or edited; run the scenario again.",
     )

@@ -11,8 +11,9 @@ from harness.evidence.vmcore import Dump
 from harness.model.causes import Cause
 from harness.model.record import Point
 from harness.model.verdict import Check
-from harness.subjects.common import failed, missing, passed
+from harness.subjects.common import passed
 from harness.subjects.kdump.memory import whole
+from harness.subjects.kdump.said import failed, missing
 from harness.subjects.kdump.view import KdumpView
 
 _FILTER = "kdump: filter"

@@ -11,7 +11,8 @@ from harness.evidence.vmcore import Cpu, Dump
 from harness.evidence.vmcore.lawful import STACK_BYTES
 from harness.model.causes import Cause
 from harness.model.verdict import Check, Evidence
-from harness.subjects.common import failed, passed
+from harness.subjects.common import passed
+from harness.subjects.kdump.said import failed
 from harness.subjects.kdump.view import KdumpView
 
 _CPUS = "kdump: cpus"
@@ -33,7 +34,7 @@ def check_cpus(view: KdumpView) -> Check | None:
     return passed(
         _CPUS,
         f"the registers of {'the CPU' if wanted == 1 else f'all {wanted} CPUs'} are in the dump",
-        *(
+        evidence=(
             Evidence(
                 text=f"CPU {cpu.number}: process {cpu.pid}, at "
                 f"{names.text(cpu.registers['rip']) if names else hex(cpu.registers['rip'])}",
@@ -80,7 +81,7 @@ def check_stack(view: KdumpView) -> Check | None:
     return passed(
         _STACK,
         f"the stack of the task that crashed has {len(names)} return addresses, the trigger's among them",
-        Evidence(text=trail[:600], where="the dump"),
+        evidence=(Evidence(text=trail[:600], where="the dump"),),
     )
 
 

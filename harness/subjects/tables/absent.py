@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from harness.evidence.tables.kinds import KINDS
-from harness.model.causes import Cause, Status
+from harness.model.causes import Cause
 from harness.model.verdict import Check, Evidence
 from harness.model.words.tables import TableName
 from harness.record.observations import Observations
+from harness.subjects.common import failed, missing
 
 
 def check_absent(observations: Observations, name: TableName, title: str) -> Check:
@@ -20,18 +21,11 @@ def check_absent(observations: Observations, name: TableName, title: str) -> Che
             if tables is None
             else f"the {word} was not sampled at the hand-off, and no note of the run says why"
         )
-        return Check(
-            name=title,
-            status=Status.ERROR,
-            cause=Cause.MISSING_REPORT,
-            summary=summary,
-            hint="See the check of the run's end." if tables is None else "Run it again.",
-        )
-    return Check(
-        name=title,
-        status=Status.UNSUPPORTED,
-        cause=Cause.NO_TABLE,
-        summary=f"this firmware publishes no {word} that could be damaged ({reason})",
+        return missing(title, summary, hint="See the check of the run's end." if tables is None else "Run it again.")
+    return failed(
+        title,
+        Cause.NO_TABLE,
+        f"this firmware publishes no {word} that could be damaged ({reason})",
         evidence=(
             Evidence(
                 text=f"{len(tables)} configuration tables: {' '.join(tables)}",
