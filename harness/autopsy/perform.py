@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from harness.autopsy.atlas import Naming, make_chart
 from harness.clock import Deadline
-from harness.errors import HarnessError, HostError
+from harness.errors import HarnessError, HostError, SilentQemuError
 from harness.evidence import printk, vmcoreinfo
 from harness.evidence.code.stack import CALL_BYTES, Return, behind_call, call_target, returns
 from harness.evidence.code.whose import Atlas
@@ -129,7 +129,7 @@ class _Autopsy:
                 failure = act()
             except HarnessError as error:  # Interrupted too: the run has its end already
                 failure = error.message
-                self._silent = not isinstance(error, HostError) or "no answer" in failure or "ended" in failure
+                self._silent = not isinstance(error, HostError) or isinstance(error, SilentQemuError)
             except OSError as error:
                 failure = f"the record cannot be written: {error.strerror or error}"
         took_s = self._machine.feed.now_s() - began_s

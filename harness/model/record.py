@@ -283,8 +283,26 @@ class EndKind(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class EndReason(StrEnum):
+    """Of an end, what its kind does not say and the judge must know (harness/record/reasons.py reads it)."""
+
+    XEN_PANIC = "xen-panic"
+    DOM0_DIED = "dom0-died"
+    KEXEC_RETURNED = "kexec-returned"
+    NO_ENTRY_POINT = "no-entry-point"
+    """The image has none for firmware of this word size."""
+    NO_DISK = "no-disk"
+    """The guest found no disk with the next kernel."""
+    NO_VMCORE = "no-vmcore"
+    """The capture kernel has no /proc/vmcore."""
+    OTHER_DIGESTS = "other-digests"
+    """Purgatory of kexec-tools found other bytes than were loaded."""
+
+
 class RunEnd(Value):
     kind: EndKind
+    reason: EndReason | None = None
+    """Not in records from before 2026-12."""
     t_s: float
     epoch: int
     phase: Phase

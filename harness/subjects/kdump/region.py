@@ -9,8 +9,9 @@ from harness.evidence import klog
 from harness.evidence.maps.iomem import CRASH_KERNEL, system_ram
 from harness.evidence.ranges import Range
 from harness.model.causes import Cause
-from harness.model.record import VMCORE_INCOMPLETE, EndKind, Phase, RunEnd
+from harness.model.record import VMCORE_INCOMPLETE, EndKind, EndReason, Phase, RunEnd
 from harness.model.verdict import Check, Evidence
+from harness.record.reasons import end_reason
 from harness.subjects.common import passed
 from harness.subjects.kdump.said import failed
 from harness.subjects.kdump.view import KdumpView
@@ -113,7 +114,7 @@ def _ended_in_capture(view: KdumpView, end: RunEnd) -> Check:
             hint="Give it more: crashkernel= on the command line of the kernel that crashes.",
         )
     begun = any(item.name == "capture" for item in view.observations.record.commands)
-    if "no /proc/vmcore" in end.detail:
+    if end_reason(end) is EndReason.NO_VMCORE:
         return failed(_CAPTURE, Cause.VMCORE_MISSING, "the capture kernel has no /proc/vmcore", epoch=number)
     if begun:
         return _cut_off(view, end)

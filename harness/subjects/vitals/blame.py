@@ -10,23 +10,17 @@ from harness.evidence.code.autopsy import busiest, headline, is_idle
 from harness.evidence.maps.segments import Role
 from harness.model.autopsy import Autopsy, Owner
 from harness.model.causes import Cause
-from harness.model.record import Phase, RunEnd
+from harness.model.record import EndReason, Phase, RunEnd
 from harness.record.observations import Observations
+from harness.record.reasons import end_reason
 from harness.record.record import UnreadableRecordError
 from harness.subjects.vitals.starved import HINT, starved
 
-_NO_DISK = "load: no disk with serial"
-_CAME_BACK = "kexec -e came back"
-"""harness/guest/files/commands.sh"""
-_NO_ENTRY = "no entry point for this firmware"
-"""harness/firmware/agent/boot.c"""
 _STUB_ERROR = re.compile(r"EFI stub: ERROR: ")
 _RUN_INIT = "Run /init as init process"
 """init/main.c, run_init_process()"""
 _TRIPLE_FAULT = b"Triple fault"
 """QEMU, target/i386/tcg/sysemu/excp_helper.c, with -d cpu_reset (since 0.12)."""
-_OTHER_DIGESTS = "sha256 digests do not match"
-"""kexec-tools, purgatory/purgatory.c"""
 _OTHER_BYTES = "The next kernel was changed in memory between its loading and the jump; by whom is the question."
 _USER_PHASES = (Phase.USERSPACE, Phase.LOAD, Phase.CAPTURE)
 
@@ -82,11 +76,11 @@ def _below_pref_address(observations: Observations, end: RunEnd) -> str:
 
 def panic(observations: Observations, end: RunEnd) -> Fault:
     """A panic, by its own words or by the pvpanic device only; or Xen says that it, or dom0, is at its end."""
-    if end.detail.startswith("Xen: Panic"):
+    if end_reason(end) is EndReason.XEN_PANIC:
         said = _behind(observations, end)
         what = f"panic of Xen: {said}" if said else ""
         return Fault(Cause.XEN_PANIC, "Read the lines of console.log around the panic of Xen.", what)
-    if end.detail.startswith("Xen: "):
+    if end_reason(end) is EndReason.DOM0_DIED:
         hint = "Read what dom0 printed before it died; Xen prints its registers where it caused the end itself."
         return Fault(Cause.DOM0_CRASHED, hint)
     panics = [line.text for line in observations.epoch_lines(end.epoch) if "Kernel panic - not syncing" in line.text]
@@ -113,7 +107,7 @@ def guest_error(observations: Observations, end: RunEnd) -> Fault:
         return Fault(Cause.AGENT_ERROR, hint)
     if end.phase is Phase.STUB:
         return _stub(observations, end)
-    if _CAME_BACK in end.detail:
+    if end_reason(end) is EndReason.KEXEC_RETURNED:
         hint = "The old kernel still runs: it refused or gave up the jump. Its log is on the console."
         return Fault(Cause.KEXEC_RETURNED, hint)
     loaded = observations.record.frame("loaded", end.epoch)
@@ -126,17 +120,17 @@ def guest_error(observations: Observations, end: RunEnd) -> Fault:
 
 def _stub(observations: Observations, end: RunEnd) -> Fault:
     """StartImage came back."""
-    if _NO_ENTRY in end.detail and observations.plan.hypervisor is not None:
-        return Fault(Cause.NO_CAPABILITY, "xen.efi is for 64-bit firmware: use ovmf-x64.")
-    if _NO_ENTRY in end.detail:
-        return Fault(Cause.NO_CAPABILITY, "Use a kernel with CONFIG_EFI_MIXED.")
+    if end_reason(end) is EndReason.NO_ENTRY_POINT:
+        on_xen = observations.plan.hypervisor is not None
+        hint = "xen.efi is for 64-bit firmware: use ovmf-x64." if on_xen else "Use a kernel with CONFIG_EFI_MIXED."
+        return Fault(Cause.NO_CAPABILITY, hint)
     hint = "The kernel's EFI stub gave up; its own words are on the console."
     return Fault(Cause.STUB_FAILED, hint)
 
 
 def _lacks_driver(observations: Observations, end: RunEnd) -> Fault | None:
     """The guest found no disk, as its kernel has no driver; None when it has both, or it is about something else."""
-    if _NO_DISK not in end.detail:
+    if end_reason(end) is not EndReason.NO_DISK:
         return None
     modules = (observations.record.text(end.epoch, "modules") or "").splitlines()
     driver = next((name for name in ("virtio_pci", "virtio_blk") if f"{name}=absent" in modules), None)
@@ -154,7 +148,7 @@ def halted(_observations: Observations, end: RunEnd) -> Fault:
     """Firmware or the decompressor said that it stops for good."""
     if end.epoch == 0:
         return Fault(Cause.NO_BOOT, "Firmware stopped before a kernel was started; see console.log.")
-    if _OTHER_DIGESTS in end.detail:
+    if end_reason(end) is EndReason.OTHER_DIGESTS:
         return Fault(Cause.PURGATORY_FAILED, _OTHER_BYTES)
     if end.phase in (Phase.STUB, Phase.JUMP):
         hint = "EFI stub or decompressor stopped: nothing of the kernel itself ran."
