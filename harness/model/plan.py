@@ -71,9 +71,13 @@ class TablePlan(Value):
     acpi: AcpiPlan | None = None
     memory: MemoryType
     at: int | None = None
+    """Where the pages begin."""
     below: int | None = None
+    """Where the pages end at the latest."""
     pages: int
+    """How many."""
     offset: int
+    """Of the table in them, bytes."""
     canary_seed: int
     content_hex: str
     """Empty with ``copied``."""

@@ -13,6 +13,7 @@ from harness.evidence.ranges import Range
 from harness.model.record import Entry, NoteEntry, Point, SampleEntry
 from harness.model.words.tables import TableName
 from harness.record.frames import InstalledTable
+from harness.record.observations import MadeRange
 from harness.record.store import read_record
 
 from .records import NAMES, RUNS
@@ -32,6 +33,16 @@ INSTALLED = [
 def test_a_table_frame(fields: dict[str, str]) -> None:
     found = InstalledTable.read({"name": "bgrt", "type": "4", "acpi": "BGRT", **fields})
     assert found == InstalledTable("bgrt", TABLE, PAGES, "BGRT")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"pages_address": "0x8000000", "pages_size": "8192"}, {"address": "0x8000000", "pages": "2"}],
+    ids=["protocol 2", "protocol 1"],
+)
+def test_a_range_frame(fields: dict[str, str]) -> None:
+    made = MadeRange.read({**fields, "type": "hole", "was": "7", "how": "hooked", "canary": "1", "fit": "0"})
+    assert (made.range, made.subject) == (Range(0x8000000, 0x8002000), "memory-0x8000000")
 
 
 @pytest.mark.parametrize("missing", _NOW)

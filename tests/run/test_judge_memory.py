@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from harness.model.causes import Cause, Status
-from harness.model.verdict import Verdict
+from harness.model.verdict import Check, Verdict
 from harness.model.words.memorymap import RangeType
 
 from .records import Copy, said
@@ -55,6 +55,22 @@ def test_a_byte_of_what_is_occupied(copy_of: CopyOf, subject: str, epoch: int, p
 def test_a_range_that_was_not_sampled(copy_of: CopyOf, epoch: int, point: str) -> None:
     copy = copy_of(MADE).drop(type="sample", subject="memory-0x8000000", epoch=epoch, point=point)
     verdict_is(copy.judge(), ERROR, Cause.MISSING_REPORT, None, f"nothing from epoch {epoch} ({point})")
+
+
+def test_a_kernel_without_an_initrd_is_never_up(copy_of: CopyOf) -> None:
+    """It cannot report, so nothing is sampled then, and nothing is missing; of its predecessor it still is."""
+    copy = copy_of(MADE).drop(type="sample", epoch=2, point="up")
+    first, second = copy.json("plan.json")["epochs"]
+    copy.edit_json("plan.json", epochs=[first, {**second, "without_initrd": True}])
+    assert occupied(copy.judge()).status is Status.PASS
+    copy.drop(type="sample", subject="memory-0x8000000", epoch=1, point="loaded")
+    check = occupied(copy.judge())
+    assert (check.status, check.cause) == (ERROR, Cause.MISSING_REPORT)
+    assert "nothing from epoch 1 (loaded)" in check.summary
+
+
+def occupied(verdict: Verdict) -> Check:
+    return next(check for check in verdict.checks if check.name == "occupied")
 
 
 # Where the kernel lies

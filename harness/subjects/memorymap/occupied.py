@@ -11,6 +11,7 @@ from harness.model.record import EndKind, Point, SampleEntry
 from harness.model.verdict import Check, Evidence
 from harness.record.observations import MadeRange, Observations
 from harness.record.record import UnreadableRecordError
+from harness.subjects.borders import unsampled
 from harness.subjects.common import failed, missing, passed
 
 _NAME = "occupied"
@@ -109,10 +110,8 @@ def _suspects(observations: Observations, made: MadeRange, sample: SampleEntry) 
 
 def _intact(observations: Observations, held: list[MadeRange]) -> Check:
     total = sum(made.range.size_bytes for made in held)
-    planned = [epoch.number for epoch in observations.plan.epochs]
-    borders = [(number, point) for number in planned for point in (Point.UP, Point.LOADED)][:-1]
     taken = [{(sample.epoch, sample.point) for sample in _judged(observations, made)} for made in held]
-    lacking = [f"{number} ({point})" for number, point in borders if any((number, point) not in one for one in taken)]
+    lacking = unsampled(observations, set.intersection(*taken))
     if lacking:
         return missing(
             _NAME,

@@ -18,6 +18,7 @@ from harness.model.words.kexec import Syscall
 from harness.model.words.tables import TableName
 from harness.record.observations import Baseline, Load, Observations
 from harness.record.record import Record, UnreadableRecordError
+from harness.subjects.borders import unsampled
 from harness.subjects.common import failed, judged, missing, passed
 from harness.subjects.tables import inside
 from harness.subjects.tables.absent import check_absent
@@ -262,9 +263,7 @@ def _intact(observations: Observations, baseline: Baseline, title: str) -> Check
     samples = _judged(observations, baseline.name)
     taken = {(sample.epoch, sample.point) for sample in (baseline.sample, *samples)}
     planned = [epoch.number for epoch in observations.plan.epochs if not epoch.without_initrd]
-    borders = [(number, point) for number in planned for point in (Point.UP, Point.LOADED)]
-    borders = [border for border in borders if border != (len(observations.plan.epochs), Point.LOADED)]
-    lacking = [f"{number} ({point})" for number, point in borders if (number, point) not in taken]
+    lacking = [*unsampled(observations, taken)]
     lacking += [f"{number} (no report)" for number in planned if observations.record.frame("up", number) is None]
     if lacking:
         return missing(
