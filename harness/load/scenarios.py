@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from harness.load.overrides import (
     read_settings,
     replaced_axes,
 )
-from harness.load.shape import shape_of
 from harness.load.words import allowed, did_you_mean, show
 from harness.model.scenario import Scenario
 
@@ -44,7 +43,7 @@ class Variant:
 
 def file_keys() -> tuple[str, ...]:
     """The keys a scenario file may have, in the order they are written."""
-    keys = [key for key in shape_of(Scenario).keys(shape_of(Scenario).root) if key not in _FROM_MATRIX]
+    keys = [key for key in Scenario.model_fields if key not in _FROM_MATRIX]
     keys.insert(keys.index("refs") + 1, "matrix")
     return tuple(keys)
 
@@ -80,29 +79,51 @@ def load_files(paths: Sequence[Path], overrides: Overrides = Overrides()) -> tup
         ScenarioErrors: every mistake of every file.
         InputError: an override that cannot be applied to any file.
     """
-    documents: list[Document] = []
-    mistakes: list[Mistake] = []
-    for path in {path.absolute(): path for path in paths}.values():
-        try:
-            document = yaml12.read(path)
-            mistakes += document.mistakes
-            if not isinstance(document.tree, dict):
-                message = f"{show(document.tree)} is not a scenario; a mapping with keys: {', '.join(file_keys())}"
-                mistakes.append(document.mistake((), message))
-            else:
-                documents.append(document)
-        except ScenarioErrors as error:
-            mistakes += error.mistakes
-    mistakes += _same_ids(documents)
-    changes = _Changes.read(overrides, documents)
-    variants: list[Variant] = []
-    for document in documents:
-        found, wrong = _expand(document, changes)
-        variants += found
-        mistakes += wrong
-    if mistakes:
-        raise ScenarioErrors(tuple(dict.fromkeys(mistakes)))
-    return tuple(variants)
+    return Files.read(paths).variants(overrides)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files that have been parsed once, to be expanded perhaps more than once."""
+
+    documents: tuple[Document, ...]
+    mistakes: tuple[Mistake, ...]
+    """Of those that could not be parsed, or not completely."""
+
+    @staticmethod
+    def read(paths: Iterable[Path]) -> Files:
+        """Each file once; never raises for what is in one."""
+        documents: list[Document] = []
+        mistakes: list[Mistake] = []
+        for path in {path.absolute(): path for path in paths}.values():
+            try:
+                document = yaml12.read(path)
+                mistakes += document.mistakes
+                if not isinstance(document.tree, dict):
+                    message = f"{show(document.tree)} is not a scenario; a mapping with keys: {', '.join(file_keys())}"
+                    mistakes.append(document.mistake((), message))
+                else:
+                    documents.append(document)
+            except ScenarioErrors as error:
+                mistakes += error.mistakes
+        return Files(tuple(documents), tuple(mistakes))
+
+    def only(self, names: Collection[str]) -> Files:
+        """Those with one of these names, as they were given."""
+        return replace(self, documents=tuple(document for document in self.documents if document.file in names))
+
+    def variants(self, overrides: Overrides = Overrides()) -> tuple[Variant, ...]:  # noqa: B008  frozen
+        """As :func:`load_files`, with the same errors."""
+        mistakes = [*self.mistakes, *_same_ids(self.documents)]
+        changes = _Changes.read(overrides, self.documents)
+        variants: list[Variant] = []
+        for document in self.documents:
+            found, wrong = _expand(document, changes)
+            variants += found
+            mistakes += wrong
+        if mistakes:
+            raise ScenarioErrors(tuple(dict.fromkeys(mistakes)))
+        return tuple(variants)
 
 
 @dataclass(frozen=True)
@@ -197,10 +218,7 @@ def _variant(
     values = cell.values
     result = matrix.substitute(tree, values)
     ready = result.tree | {"kernel": values.get("kernel", "none"), "firmware_name": values.get("firmware", "none")}
-    written = {path: text for path, text in document.written.items() if path not in result.origin}
-    for setting in settings:
-        written = {path: text for path, text in written.items() if not _touches(setting.path, path)}
-    scenario, findings = validate(Scenario, ready, written)
+    scenario, findings = validate(Scenario, ready, lambda: _written(document, result, settings))
     if scenario is not None:
         return Variant(f"{scenario.id}[{cell.label}]", scenario, document.file, document.spots[("id",)].line), []
     # With a wrong axis there is one cell without values: what still names an axis there cannot be judged.
@@ -209,6 +227,15 @@ def _variant(
         for finding in findings
         if cell.axes or not matrix.names_in(value_at(tree, finding.path))
     ]
+
+
+def _written(document: Document, result: matrix.Substituted, settings: Sequence[Setting]) -> Mapping[DocPath, str]:
+    """The scalars of the file that neither an axis nor the command line has replaced."""
+    return {
+        path: text
+        for path, text in document.written.items()
+        if path not in result.origin and not any(_touches(setting.path, path) for setting in settings)
+    }
 
 
 def _place(

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from harness.errors import InputError
 from harness.load.overrides import Overrides
-from harness.load.scenarios import Variant, find_files, load_files
+from harness.load.scenarios import Files, Variant, find_files
 from harness.load.words import did_you_mean
 
 ON_REQUEST = (
@@ -42,13 +43,21 @@ minute or two each."""
 
 def glob_matches(glob: str, text: str) -> bool:
     """Does a glob of ``*`` and ``?`` match the whole text? Brackets are plain characters, unlike in ``fnmatch``."""
-    pieces = (".*" if char == "*" else "." if char == "?" else re.escape(char) for char in glob)
-    return re.fullmatch("".join(pieces), text, re.DOTALL) is not None
+    return _compiled(glob).fullmatch(text) is not None
+
+
+@lru_cache(maxsize=256)
+def _compiled(*globs: str) -> re.Pattern[str]:
+    """Text that any of the globs matches as a whole."""
+    wild = {"*": ".*", "?": "."}
+    return re.compile(
+        "|".join("".join(wild.get(char) or re.escape(char) for char in glob) for glob in globs), re.DOTALL
+    )
 
 
 def runs_by_default(variant: Variant) -> bool:
     """Is this run when no pattern is given?"""
-    return not any(glob_matches(glob, variant.scenario.id) for glob in ON_REQUEST)
+    return _compiled(*ON_REQUEST).fullmatch(variant.scenario.id) is None
 
 
 def select(variants: Sequence[Variant], patterns: Sequence[str]) -> tuple[Variant, ...]:
@@ -89,10 +98,13 @@ def load_selection(
         files += find_files(root)
     if not files:
         raise InputError(f"{', '.join(patterns) or root}: there is no scenario file (*.yaml)")
-    written = load_files(_each_once(files))
+    read = Files.read(_each_once(files))
+    written = read.variants()
     chosen = select(written, [pattern.partition("[")[0] for pattern in patterns])
     selected = {variant.file for variant in chosen}
-    changed = load_files([file for file in _each_once(files) if str(file) in selected], overrides)
+    changed = tuple(variant for variant in written if variant.file in selected)
+    if overrides != Overrides():
+        changed = read.only(selected).variants(overrides)
     return select(changed, patterns) if patterns else changed
 
 
