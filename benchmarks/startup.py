@@ -1,8 +1,8 @@
-"""What it costs to start: CPU seconds (user and system, children included) of commands and of pytest's collection.
+"""CPU seconds (user and system, children included) that commands and pytest's collection take to start.
 
-Each command is run --rounds times, all commands in turn, so that a busy moment falls on all of them. The minimum is what
-the command takes on an idle machine, the median what it took here. The figures are read with bytecode in its cache,
-which a first round, not counted, fills.
+Each command is run --rounds times, all in turn, so that a busy moment falls on all of them. The minimum is near what
+a command takes on an idle machine, the median what it took here. All find their bytecode in its cache, which a first
+round, not counted, fills.
 
     .venv/bin/python benchmarks/startup.py [--rounds N] [--variants N]
 """
