@@ -37,7 +37,7 @@ def include(document: Document, tree: Any) -> list[Mistake]:
         found = yaml12.read(path, _EMPTY)
     except ScenarioErrors as error:
         return [document.mistake((*_PLACE, "file"), f"{one.file}: {one.message}") for one in error.mistakes]
-    _, findings = validate(MapFile, found.tree, found.written)
+    _, findings = validate(MapFile, found.tree, lambda: found.written)
     mistakes = list(found.mistakes)
     mistakes += [found.mistake(item.path, item.message, at_key=item.at_key, shown=item.shown) for item in findings]
     if not mistakes:
