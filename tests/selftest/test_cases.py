@@ -18,7 +18,7 @@ RECORDED = [case for case in CASES if (RUNS / f"selftest-{case.name}").exists()]
 def test_nearly_all_are_recorded() -> None:
     """A killed QEMU, a stopped one and a full disk are among them; what is left out is named here.
 
-    vmcore: a dump is too big for a record in the tree; tests/run/test_judge_kdump.py flips one.
+    vmcore: a dump is too big for a record in the tree; tests/subjects/kdump/test_memory.py flips one.
     """
     assert {case.name for case in CASES} - {case.name for case in RECORDED} <= {
         "host-clock",
