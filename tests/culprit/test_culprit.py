@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from goldens import TESTDATA
-from support.records import RUNS, Copy
+from support.recorded import NAMES, laid_out
+from support.records import Copy
 
 from harness.autopsy.atlas import Naming
 from harness.culprit.culprit import case_of_record, check_variant, conclude, damaged
@@ -21,13 +21,13 @@ from harness.model.record import Phase
 from harness.record.observations import Observations
 from harness.record.store import read_record
 
-LOST = RUNS / "esrt-kexec-load-6.1"
+LOST = "esrt-kexec-load-6.1"
 COPY = Place(address=0x1A91DC, owner=Owner.CONTROL, name="swap_pages", offset=0x72)
 
 
 def test_the_damage_of_a_record() -> None:
-    case = case_of_record(LOST)
-    observations = Observations(read_record(LOST))
+    case = case_of_record(laid_out(LOST))
+    observations = Observations(read_record(laid_out(LOST)))
     (target,) = case.damage
     baseline = observations.baselines[TableName.ESRT]
     assert target.name is TableName.ESRT
@@ -39,7 +39,7 @@ def test_the_damage_of_a_record() -> None:
 @pytest.mark.parametrize("name", ["esrt-kexec-file", "esrt-no-table", "fake-mem-small"])
 def test_a_record_without_damage(name: str) -> None:
     with pytest.raises(InputError, match="no watched table was overwritten"):
-        case_of_record(RUNS / name)
+        case_of_record(laid_out(name))
 
 
 def test_no_record(tmp_path: Path) -> None:
@@ -56,10 +56,10 @@ def test_a_record_that_was_changed(tmp_path: Path) -> None:
 
 
 def test_a_scenario_that_watches_nothing() -> None:
-    plan = read_record(RUNS / "fake-mem-small").plan
+    plan = read_record(laid_out("fake-mem-small")).plan
     with pytest.raises(InputError, match="watches no table"):
         check_variant(Variant(plan.variant, plan.scenario, "", 1))
-    watching = read_record(LOST).plan
+    watching = read_record(laid_out(LOST)).plan
     assert check_variant(Variant(watching.variant, watching.scenario, "", 1)).damage == ()
 
 
@@ -103,7 +103,7 @@ def _write(observations: Observations, epoch: int = 2) -> Write:
 
 
 def test_the_segment_comes_from_the_record() -> None:
-    observations = Observations(read_record(LOST))
+    observations = Observations(read_record(laid_out(LOST)))
     write = _write(observations)
     found = conclude(observations, _watcher(write, targets=(write.target,)))
     assert "(initrd)" in found.writes[0].segment
@@ -113,20 +113,19 @@ def test_the_segment_comes_from_the_record() -> None:
 
 
 def test_a_write_of_another_epoch_has_no_segment() -> None:
-    observations = Observations(read_record(LOST))
+    observations = Observations(read_record(laid_out(LOST)))
     found = conclude(observations, _watcher(_write(observations, epoch=1), targets=damaged(observations)))
     assert found.writes[0].segment == ""
 
 
 def test_a_run_that_never_got_there() -> None:
-    observations = Observations(read_record(RUNS / "esrt-kexec-file"))
+    observations = Observations(read_record(laid_out("esrt-kexec-file")))
     found = conclude(observations, _watcher(armed=False))
     assert "nothing was watched" in found.notes[0]
     assert found.damaged == ()
 
 
 def test_all_records_are_looked_at_without_error() -> None:
-    names = {path.name for path in (TESTDATA / "runs").iterdir()}
-    with_damage = {name for name in names if damaged(Observations(read_record(RUNS / name)))}
+    with_damage = {name for name in NAMES if damaged(Observations(read_record(laid_out(name))))}
     assert {"esrt-kexec-load-6.1", "esrt-kexec-load-7.2", "bgrt-kexec-load"} <= with_damage
     assert not {"esrt-kexec-file", "esrt-runtime-data", "fake-mem-small"} & with_damage

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.records import NAMES, RUNS, Copy
+from support.recorded import NAMES, RUNS, files
+from support.records import Copy
 
 from harness.judge.judge import judge
 from harness.model.verdict import Cause, Status
@@ -24,7 +25,7 @@ GREEN = [name for name in NAMES if _passed(name)]
 
 
 def _files(name: str, folder: str) -> list[str]:
-    return sorted(path.relative_to(RUNS / name).as_posix() for path in (RUNS / name / folder).glob("*"))
+    return sorted(file for file in files(RUNS / name) if file.startswith(f"{folder}/"))
 
 
 @pytest.mark.parametrize("name", NAMES)

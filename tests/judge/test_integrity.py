@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.records import RUNS, Copy
+from support.recorded import laid_out
+from support.records import Copy
 
 from harness.cli import main
 from harness.errors import InputError
@@ -22,8 +23,7 @@ PASSED = ("esrt-kexec-file", "esrt-runtime-data", "kexec-add-efi-memmap")
 
 
 def _files(directory: Path) -> list[str]:
-    found = (path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
-    return sorted(name for name in found if name != "expected.json")
+    return sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
 
 
 def _read_by_the_judge(directory: Path) -> set[str]:
@@ -50,7 +50,7 @@ def _judged(copy: Copy) -> Verdict | None:
 @pytest.mark.parametrize("name", PASSED)
 def test_what_the_judge_does_not_read(name: str) -> None:
     """A list of its own, so that a check that stops to read its evidence is seen."""
-    unread = set(_files(RUNS / name)) - _read_by_the_judge(RUNS / name)
+    unread = set(_files(laid_out(name))) - _read_by_the_judge(laid_out(name))
     assert unread
     others = {
         file

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
-from support.records import NAMES, RUNS
+from support.recorded import NAMES, laid_out, read
 
 from harness.evidence import logbook
 from harness.evidence.ranges import Range
@@ -22,7 +22,7 @@ INSTALLED = [
     name
     for name in NAMES
     if {'"kind":"table"', '"point":"handoff"'}
-    <= set(re.findall(r'"(?:kind|point)":"[a-z]+"', (RUNS / name / "journal.jsonl").read_text(encoding="utf-8")))
+    <= set(re.findall(r'"(?:kind|point)":"[a-z]+"', read(name, "journal.jsonl").decode()))
 ]
 
 
@@ -42,7 +42,7 @@ def test_a_table_frame_that_lacks_a_field(missing: str) -> None:
 @pytest.mark.parametrize("name", INSTALLED)
 def test_recorded_frames_and_samples_say_the_same(name: str) -> None:
     """The agent's word, and where the host has then read the memory."""
-    record = read_record(RUNS / name)
+    record = read_record(laid_out(name))
     said = {found.name: (found.pages, found.table) for found in map(_installed, record.frames("table"))}
     samples = {
         sample.subject: (

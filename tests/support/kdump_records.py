@@ -6,20 +6,17 @@ import gzip
 import hashlib
 import json
 import re
-import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from goldens import TESTDATA
-
 from harness.evidence import groundtruth
 from harness.evidence.vmcore import Dump, open_dump
 from harness.record.store import file_hashes
+from support.recorded import KDUMPS, lay_out
 from support.records import Copy
 
-KDUMPS = TESTDATA / "kdump"
 NAMES = sorted(path.name for path in KDUMPS.iterdir())
 PAGE = 4096
 
@@ -29,8 +26,7 @@ class Kdump(Copy):
 
     def __init__(self, name: str, directory: Path) -> None:
         self.path = directory / name
-        shutil.copytree(KDUMPS / name, self.path)
-        (self.path / "expected.json").unlink(missing_ok=True)
+        lay_out(KDUMPS / name, self.path)
         for packed in (*self.path.glob("vmcore*.gz"), *self.path.glob("samples/*.gz")):
             packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
             packed.unlink()

@@ -10,14 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from goldens import TESTDATA
-
 from harness.judge.judge import judge
 from harness.model.verdict import KnownIssue, Verdict
 from harness.record.store import file_hashes, read_record
+from support.recorded import RUNS, lay_out
 
-RUNS = TESTDATA / "runs"
-NAMES = sorted(path.name for path in RUNS.iterdir())
 Entry = dict[str, Any]
 
 
@@ -26,8 +23,7 @@ class Copy:
 
     def __init__(self, name: str, directory: Path) -> None:
         self.path = directory / name
-        shutil.copytree(RUNS / name, self.path)
-        (self.path / "expected.json").unlink(missing_ok=True)
+        lay_out(RUNS / name, self.path)
 
     # What is in it
 

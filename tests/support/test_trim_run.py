@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 from pathlib import Path
 from types import ModuleType
 
@@ -13,7 +12,7 @@ from goldens import TESTDATA
 from harness.judge.judge import judge
 from harness.record.observations import Observations
 from harness.record.store import read_record
-from support.records import RUNS
+from support.recorded import RUNS, files, laid_out, lay_out
 
 NAME = "esrt-kexec-load-6.1"
 
@@ -31,7 +30,7 @@ def script() -> ModuleType:
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A run with what a real one has besides, on a machine whose home is /srv/harness/cache."""
-    shutil.copytree(RUNS / NAME, tmp_path / "run")
+    lay_out(RUNS / NAME, tmp_path / "run")
     (tmp_path / "run" / "vars.fd").write_bytes(b"\0" * 1000)
     (tmp_path / "run" / "com2.log").write_text("noise")
     (tmp_path / "run" / "facts" / "099-1-devices").write_text("vda=kernel1")
@@ -48,13 +47,13 @@ def test_trimmed(script: ModuleType, run: Path, tmp_path: Path) -> None:
     target.mkdir()
     (target / "expected.json").write_text("kept")
     script.trim(run, target, {"/srv/harness/cache": "/srv/elsewhere"})
-    files = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
-    assert files == {path.relative_to(RUNS / NAME).as_posix() for path in (RUNS / NAME).rglob("*") if path.is_file()}
+    trimmed = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
+    assert trimmed == {*files(RUNS / NAME), "expected.json"}
     assert (target / "expected.json").read_text() == "kept"
     assert "/srv/elsewhere/initrd/" in (target / "plan.json").read_text()
     assert "/srv/harness/cache" not in (target / "plan.json").read_text()
-    assert (target / "console.log").read_bytes() == (RUNS / NAME / "console.log").read_bytes()
-    before, after = judge(read_record(RUNS / NAME)), judge(read_record(target))
+    assert (target / "console.log").read_bytes() == (laid_out(NAME) / "console.log").read_bytes()
+    before, after = judge(read_record(laid_out(NAME))), judge(read_record(target))
     assert [(check.name, check.status) for check in after.checks] == [
         (check.name, check.status) for check in before.checks
     ]
@@ -77,8 +76,8 @@ def test_too_big_is_refused(script: ModuleType, run: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["esrt-kexec-load-6.1", "esrt-kexec-file", "fake-mem-small"])
 def test_short(script: ModuleType, tmp_path: Path, name: str) -> None:
     """Most of the logs goes; epochs, verdict and every check stay."""
-    script.trim(RUNS / name, tmp_path / "out", {}, short=True)
-    before, after = read_record(RUNS / name), read_record(tmp_path / "out")
+    script.trim(laid_out(name), tmp_path / "out", {}, short=True)
+    before, after = read_record(laid_out(name)), read_record(tmp_path / "out")
     assert len(after.console) < 0.8 * len(before.console)
     assert after.console.count(b"Linux version") == before.console.count(b"Linux version")
     old, new = Observations(before), Observations(after)

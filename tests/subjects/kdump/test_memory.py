@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from goldens import compare
-from support.kdump_records import KDUMPS, NAMES, PAGE, Kdump, without_note
+from support.kdump_records import NAMES, PAGE, Kdump, without_note
+from support.recorded import KDUMPS
 from support.records import said
 
 from harness.model.verdict import Cause, Status, Verdict
@@ -35,6 +36,7 @@ def red(verdict: Verdict, cause: Cause, check: str) -> str:
 def test_expected(name: str, tmp_path: Path) -> None:
     verdict = Kdump(name, tmp_path).judge(seal=False)
     found = {
+        "run": name,
         "status": verdict.status,
         "cause": verdict.cause,
         "epoch": verdict.epoch,
