@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from leaks import children, open_files
+from support.records import Copy
 
 from harness.clock import Deadline
 
@@ -18,6 +19,12 @@ def cache_of_its_own(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     if request.node.get_closest_marker("qemu") is None:
         factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
         monkeypatch.setenv("HARNESS_CACHE", str(Path(factory.getbasetemp(), "cache")))
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> Callable[[str], Copy]:
+    """A copy of a real record, to be damaged."""
+    return lambda name: Copy(name, tmp_path)
 
 
 @pytest.fixture

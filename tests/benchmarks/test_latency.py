@@ -6,18 +6,16 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from goldens import TESTDATA
+from support.recorded import laid_out
 
 from benchmarks import latency
 from benchmarks.latency import BenchError, decisive_s, moment_s, percentiles
 from harness.record.store import read_record
 from harness.selftest.cases import CASES
 
-RUNS = TESTDATA / "runs"
-
 
 def times(name: str) -> Iterator[dict[str, object]]:
-    for line in (RUNS / name / "journal.jsonl").read_text().splitlines():
+    for line in (laid_out(name) / "journal.jsonl").read_text().splitlines():
         yield json.loads(line)
 
 
@@ -26,17 +24,17 @@ def times(name: str) -> Iterator[dict[str, object]]:
 )
 def test_the_event_that_decides(name: str, event: str) -> None:
     (wanted,) = [entry["t_s"] for entry in times(name) if entry.get("name") == event][:1]
-    assert decisive_s(read_record(RUNS / name)) == wanted
+    assert decisive_s(read_record(laid_out(name))) == wanted
 
 
 def test_firmware_again_decides() -> None:
     ready = [entry["t_s"] for entry in times("selftest-back-in-firmware") if entry.get("kind") == "ready"]
     assert len(ready) == 2
-    assert decisive_s(read_record(RUNS / "selftest-back-in-firmware")) == ready[1]
+    assert decisive_s(read_record(laid_out("selftest-back-in-firmware"))) == ready[1]
 
 
 def test_an_end_without_an_event() -> None:
-    record = read_record(RUNS / "selftest-qemu-killed")
+    record = read_record(laid_out("selftest-qemu-killed"))
     with pytest.raises(BenchError):
         decisive_s(record)
     assert moment_s(record) == record.phases[-1].t_s

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 from fakes import fake_guest as guest
 from fakes.fake_guest import frame, script
 from fakes.fake_host import FakeHost
+from support.recorded import RUNS, lay_out
 
 from harness.cli import main, queries
 from harness.load.schema import schema_text
@@ -214,7 +214,7 @@ def test_judge_a_record_that_cannot_be_written(
 ) -> None:
     """An artifact on a read-only disk. The failure is put in by hand: root may write anywhere."""
     record = tmp_path / "record"
-    shutil.copytree(Path(__file__).parents[1] / "testdata/runs/esrt-kexec-file", record)
+    lay_out(RUNS / "esrt-kexec-file", record)
     tried: list[Path] = []
 
     def refuse(directory: Path, *_: object) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from fakes import fake_guest as guest
 from fakes.fake_guest import script
 from fakes.fake_host import SCENARIO, Done, FakeHost
+from support.recorded import laid_out
 
-RECORDS = Path(__file__).parents[1] / "testdata/runs"
 TABLE = (
     SCENARIO.replace("expect: [no_crash]", "expect: [table_intact: esrt]")
     + "firmware: {{tables: [{{esrt: {{below: 0x3c000000}}}}]}}\n"
@@ -41,16 +40,16 @@ def test_a_directory_that_is_no_record(host: FakeHost) -> None:
 
 @pytest.mark.parametrize("name", ["esrt-kexec-file", "fake-mem-small"])
 def test_a_record_of_a_run_that_lost_nothing(host: FakeHost, name: str) -> None:
-    assert "no watched table was overwritten" in one_message(culprit(host, str(RECORDS / name)), 2)
+    assert "no watched table was overwritten" in one_message(culprit(host, str(laid_out(name))), 2)
 
 
 def test_a_record_is_run_as_it_was(host: FakeHost) -> None:
-    message = one_message(culprit(host, str(RECORDS / "esrt-kexec-load-6.1"), "--kernel", "fake"), 2)
+    message = one_message(culprit(host, str(laid_out("esrt-kexec-load-6.1")), "--kernel", "fake"), 2)
     assert "--kernel" in message
 
 
 def test_a_record_whose_kernel_is_not_known_here(host: FakeHost) -> None:
-    done = culprit(host, str(RECORDS / "esrt-kexec-load-6.1"))
+    done = culprit(host, str(laid_out("esrt-kexec-load-6.1")))
     assert done.status == 2
     assert "there is no kernel" in done.message
 

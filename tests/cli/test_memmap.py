@@ -10,13 +10,13 @@ from xml.etree import ElementTree
 
 import pytest
 from goldens import TESTDATA
+from support.recorded import laid_out
 
 from harness.cli.main import main
 from harness.load import yaml12
 
 HYPERV = TESTDATA / "memmaps/hyperv-2019.txt"
-RUN = TESTDATA / "runs/esrt-kexec-load-6.1"
-TWIN = RUN.with_name("placement-low-hole-twin")
+RUN, TWIN = laid_out("esrt-kexec-load-6.1"), laid_out("placement-low-hole-twin")
 SVG = "{http://www.w3.org/2000/svg}"
 CHAR = 6.02
 """Width of a character of DejaVu Sans Mono at 10 px."""
@@ -110,7 +110,7 @@ def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_places(capsys: pytest.CaptureFixture[str]) -> None:
-    low, image = RUN, RUN.with_name("placement-made-map")
+    low, image = RUN, laid_out("placement-made-map")
     assert main(["memmap", "places", str(low), str(TWIN), str(image)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "0x1600000-0x3dfffff  esrt/kexec-load[debian-6.1-cloud,ovmf-x64]",
@@ -130,11 +130,11 @@ def test_kaslr_that_always_gives_the_same_place(capsys: pytest.CaptureFixture[st
 
 
 def test_places_of_a_run_that_never_came_so_far(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["memmap", "places", str(RUN.with_name("selftest-silent-reset"))]) == 2
+    assert main(["memmap", "places", str(laid_out("selftest-silent-reset"))]) == 2
     assert "its first kernel has not reported where it lies" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("what", [HYPERV, RUN, RUN.with_name("placement-made-map")])
+@pytest.mark.parametrize("what", [HYPERV, RUN, laid_out("placement-made-map")])
 def test_the_drawing(what: Path, tmp_path: Path) -> None:
     """Well-formed; every box inside the drawing and at least a line high; no two texts on top of each other."""
     file = tmp_path / "x.svg"

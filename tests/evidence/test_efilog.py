@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from goldens import TESTDATA
+from support.recorded import read
 
 from harness.evidence.defect import Defect
 from harness.evidence.maps.efilog import LogEntry, efi_maps
 from harness.evidence.ranges import Range
 
-TESTDATA = Path(__file__).parents[1] / "testdata"
 HYPERV = (TESTDATA / "memmaps/hyperv-2019.txt").read_bytes()
 OLD = "efi: mem00: type=7, attr=0xf, range=[0x0000000000001000-0x00000000000a0000) (0MB)"
 V4 = "efi: mem00: [Conventional Memory|   |  |  |  |  |WB|WT|WC|UC] range=[0x0000000000001000-0x00000000000a0000) (0MB)"
@@ -64,7 +63,7 @@ def test_every_form(line: str, attributes: int) -> None:
 
 @pytest.mark.parametrize("run", ["fake-mem-small", "fake-mem-kept"])
 def test_what_a_kernel_of_6_1_prints(run: str) -> None:
-    maps = efi_maps((TESTDATA / "runs" / run / "console.log").read_bytes())
+    maps = efi_maps(read(run, "console.log"))
     assert isinstance(maps, tuple)
     assert all(len(entries) > 5 for entries in maps)
     assert any(entry.region.attributes >> 18 & 1 for entry in maps[0]), "EFI_MEMORY_SP, which efi_fake_mem= sets"

@@ -5,12 +5,12 @@ import hashlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.made_pagetables import NX, PS, RW, US, Builder, G, P
 
 from harness.evidence.defect import Defect
 from harness.evidence.pagetable import walk as paging
 from harness.evidence.pagetable.walk import Leaf, Translation, merge, page_bytes, translate, walk
 from harness.evidence.ranges import Range
-from tests.evidence.tables import NX, PS, RW, US, Builder, G, P
 
 EFI_VA = 0xFFFF_FFEF_0000_0000
 

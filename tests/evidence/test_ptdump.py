@@ -3,14 +3,14 @@ from __future__ import annotations
 import re
 
 import pytest
+from support.made_pagetables import RW, US, Builder, P
+from support.recorded_tables import KERNELS, recorded
 
 from harness.evidence.defect import Defect
 from harness.evidence.pagetable.pagetables import EFI_WINDOW, efi_ranges
 from harness.evidence.pagetable.ptdump import Dump, compare, parse
 from harness.evidence.pagetable.walk import ADDRESS_SPACE, GLOBAL, NX, PCD, PWT, Leaf, walk
 from harness.evidence.ranges import Range
-from tests.evidence.recorded_tables import KERNELS, recorded
-from tests.evidence.tables import RW, US, Builder, P
 
 ESPFIX = """\
 ---[ User Space ]---

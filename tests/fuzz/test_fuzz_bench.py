@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 from typing import cast
 
 import pytest
 from evidence.fake_kernel import FIRMWARE, entry
+from support.recorded import RUNS, lay_out
 
 from harness.cli import fuzz as command
 from harness.cli.exits import Exit
@@ -24,7 +24,7 @@ from harness.model.verdict import Verdict
 from harness.model.words.fakemem import SoftReservedExact
 from harness.session.session import Session
 
-RECORD = Path(__file__).parents[1] / "testdata" / "runs" / "fake-mem-small"
+RECORD = "fake-mem-small"
 SOFT = (entry("256M@4608M:0x40000"),)
 HARD = (entry("4K@4608M:0x8000"), entry("64K@4608M:0x40000"))
 
@@ -43,7 +43,7 @@ class FakeSession:
             self.interrupted = True
             return ()
         record = self.directory / f"run{len(self.variants)}"
-        shutil.copytree(RECORD, record)
+        lay_out(RUNS / RECORD, record)
         return (
             Verdict(
                 variant=variants[0].id,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from goldens import TESTDATA, compare
+from support.recorded import laid_out
 
 from harness.judge.judge import failed_before_start, judge, refused
 from harness.model.causes import Cause, Status
@@ -17,7 +18,6 @@ from harness.plan.gate import Refusal
 from harness.record.store import read_record
 from harness.report import text
 
-RUNS = TESTDATA / "runs"
 REPORTS = TESTDATA / "reports"
 WIDTH = 120
 KNOWN = KnownIssue(
@@ -42,13 +42,13 @@ CASES = {
 
 
 def _verdict(name: str, known: KnownIssue | None = None) -> Verdict:
-    verdict = judge(read_record(RUNS / name), () if known is None else (known,))
+    verdict = judge(read_record(laid_out(name)), () if known is None else (known,))
     return verdict.model_copy(update={"run_dir": f"/srv/harness/runs/{name}"})
 
 
 def _rendered(case: str) -> str:
     name, known = CASES[case]
-    return text.render(_verdict(name, known), read_record(RUNS / name).plan)
+    return text.render(_verdict(name, known), read_record(laid_out(name)).plan)
 
 
 def _error() -> Verdict:
@@ -69,7 +69,7 @@ def test_golden_summary() -> None:
 
 
 def _many() -> list[Verdict]:
-    kernel = read_record(RUNS / "esrt-no-table").plan.epochs[0].kernel
+    kernel = read_record(laid_out("esrt-no-table")).plan.epochs[0].kernel
     lacking = refused("bgrt/x[tiny]", "run", [kernel], Refusal("tiny", Capability.BGRT, "CONFIG_ACPI_BGRT is not set"))
     return [*(_verdict(name, known) for name, known in CASES.values()), lacking, _error()]
 

@@ -5,6 +5,8 @@
 Facts that no check reads go, with their frames, so that the record stays whole; paths of this machine become
 /srv/harness/...; the record is sealed again. What would still show this machine is refused.
 
+What other runs in testdata have too is not kept twice: share.py sees to that in the end.
+
 With --short most of what a kernel says while it boots goes too, from the console and from the reported log, and the
 places that the journal names are moved accordingly; whether the verdict stays is for the caller to see.
 """
@@ -21,7 +23,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from support.share import share  # noqa: E402
 
 from harness.cache import default_cache  # noqa: E402
 from harness.model.record import RunEnd  # noqa: E402
@@ -79,7 +83,8 @@ def main() -> None:
         str(Path.home()): "/srv/harness/home",
     }
     trim(options.run, options.target, places, short=options.short)
-    sys.stdout.write(f"{options.target}: {sum(size for size in sizes(options.target))} bytes\n")
+    sys.stdout.write(f"{options.target}: {sum(sizes(options.target))} bytes\n")
+    share(Path(__file__).parent)
 
 
 def trim(run: Path, target: Path, places: dict[str, str], *, short: bool = False) -> None:

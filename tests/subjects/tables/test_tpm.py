@@ -1,0 +1,130 @@
+"""The TPM event log, lost by a kernel with the bug put back; and what the judge makes of what else goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from support.records import Copy, said
+
+from harness.model import guids
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, Verdict
+
+CopyOf = Callable[[str], Copy]
+RUN = "tables-tpm-log-twin"
+LOG, FINAL = "table_intact: tpm-log", "table_intact: tpm-final-log"
+
+
+def verdict_is(verdict: Verdict, status: Status, cause: Cause | None, epoch: int, *words: str) -> None:
+    seen = f"{verdict.status} {verdict.cause} epoch {verdict.epoch}\n{said(verdict)}"
+    assert (verdict.status, verdict.cause, verdict.epoch) == (status, cause, epoch), seen
+    for word in words:
+        assert word in seen, f"{word!r} is not in:\n{seen}"
+
+
+def check(verdict: Verdict, name: str) -> Check:
+    (found,) = [item for item in verdict.checks if item.name == name]
+    return found
+
+
+def fact(copy: Copy, epoch: int) -> str:
+    return copy.fact_file(epoch, "tpm-log")
+
+
+def healed(copy_of: CopyOf) -> Copy:
+    """As if the kernel of epoch 2 had found the log as it was, and shown it."""
+    copy = copy_of(RUN)
+    good = (copy.path / "samples/1-up-tpm-log.bin").read_bytes()
+    sha256 = str(copy.only(type="sample", file="samples/1-up-tpm-log.bin")["sha256"])
+    (copy.path / "samples/2-up-tpm-log.bin").write_bytes(good)
+    copy.change({"sha256": sha256}, type="sample", file="samples/2-up-tpm-log.bin")
+    copy.change({"body_file": "facts/tpm"}, kind="fact", name="tpm-log", epoch=2)
+    (copy.path / "facts/tpm").write_bytes((copy.path / fact(copy, 1)).read_bytes())
+    return copy
+
+
+def test_the_loss(copy_of: CopyOf) -> None:
+    verdict = copy_of(RUN).judge()
+    verdict_is(
+        verdict,
+        Status.FAIL,
+        Cause.TPM_LOG_CORRUPT,
+        2,
+        "the TPM event log at 0x3e5a8018 was overwritten, seen when the kernel of epoch 2 was up",
+        "segment[3] (kernel) 0x3da00000-0x3ea72fff of kexec_load covers it",
+        "/proc/iomem: System RAM",
+    )
+    assert check(verdict, FINAL).cause is Cause.TABLE_REFUSED, "which the loss of the log explains"
+
+
+def test_without_the_loss_it_passes(copy_of: CopyOf) -> None:
+    verdict = healed(copy_of).judge()
+    assert verdict.status is Status.PASS, said(verdict)
+    assert "5068 bytes at 0x3e5a8018, is the same at all 3 borders of 2 epochs" in check(verdict, LOG).summary
+    assert "461 bytes at 0x3f7f6000, is the same at all 3 borders of 2 epochs" in check(verdict, FINAL).summary
+    assert "table of final events at 0x3f7f6000" in check(verdict, "tpm").summary
+
+
+@pytest.mark.parametrize("sample", ["1-loaded", "2-up"])
+@pytest.mark.parametrize(
+    ("name", "offset"), [("tpm-log", 0), ("tpm-log", 5067), ("tpm-final-log", 8), ("tpm-final-log", 460)]
+)
+def test_a_byte_from_outside(copy_of: CopyOf, sample: str, name: str, offset: int) -> None:
+    copy = healed(copy_of).flip(f"samples/{sample}-{name}.bin", offset)
+    verdict_is(
+        copy.judge(),
+        Status.FAIL,
+        Cause(f"{name}-corrupt"),
+        int(sample[0]),
+        f"1 of {5068 if name == 'tpm-log' else 461} bytes",
+    )
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        (0, "byte 0x0 of the 5059 bytes is"),
+        (5058, "byte 0x13c2 of the 5059 bytes is"),
+        (5503, "the last of the 2 final events is not the last one that the kernel shows"),
+    ],
+)
+def test_a_byte_that_the_kernel_shows(copy_of: CopyOf, epoch: int, at: int, words: str) -> None:
+    copy = healed(copy_of)
+    path = copy.path / fact(copy, epoch)
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0x10
+    path.write_bytes(data)
+    verdict_is(copy.judge(), Status.FAIL, Cause.TABLE_REFUSED, epoch, words, fact(copy, epoch))
+
+
+def test_the_kernel_shows_no_log(copy_of: CopyOf) -> None:
+    copy = healed(copy_of)
+    (copy.path / "facts/tpm").write_bytes(b"")
+    verdict_is(copy.judge(), Status.FAIL, Cause.TABLE_REFUSED, 2, "the kernel shows no /sys/kernel/security/tpm0")
+
+
+def test_the_guest_did_not_report_it(copy_of: CopyOf) -> None:
+    copy = healed(copy_of).drop(kind="fact", name="tpm-log", epoch=2)
+    verdict_is(copy.judge(), Status.ERROR, Cause.MISSING_REPORT, 2, "(tpm-log)")
+
+
+def test_it_was_never_found(copy_of: CopyOf) -> None:
+    copy = healed(copy_of).drop(type="sample", subject="tpm-log")
+    verdict_is(copy.judge(), Status.ERROR, Cause.MISSING_REPORT, 2, "the TPM event log was not sampled")
+    note = {"type": "note", "t_s": 0.0, "epoch": 1, "text": "tpm-log: the first kernel's efi: line does not list it"}
+    copy.entries = [note, *copy.entries]
+    verdict_is(copy.judge(), Status.UNSUPPORTED, Cause.NO_TABLE, 2, "efi: line does not list it")
+    assert "machine: {tpm: tis}" in check(copy.judge(), LOG).hint
+
+
+def test_firmware_did_not_find_the_tpm(copy_of: CopyOf) -> None:
+    copy = healed(copy_of)
+    name = str(copy.only(kind="systab")["body_file"])
+    lines = copy.read(name).splitlines(keepends=True)
+    (copy.path / name).write_text("".join(line for line in lines if guids.TPM_FINAL_LOG not in line.lower()))
+    verdict = copy.judge()
+    verdict_is(verdict, Status.UNSUPPORTED, Cause.NO_CAPABILITY, 2, "firmware keeps no table of final events")
+    copy.drop(kind="systab")
+    assert check(copy.judge(), "tpm").cause is Cause.MISSING_REPORT
