@@ -16,7 +16,7 @@ from harness.subjects.acts import ACTS
 from harness.subjects.claims import UnclaimedError, once
 
 ADDED = """
-from harness.model import {module}
+from harness.model.words import {module}
 from harness.model.base import {base}
 
 class Dummy({base}):
