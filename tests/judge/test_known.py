@@ -12,6 +12,8 @@ from harness.model.causes import Cause, Status
 from harness.model.verdict import KnownIssue
 
 CopyOf = Callable[[str], Copy]
+
+
 BUG = "esrt-kexec-load-6.1"
 
 
@@ -94,3 +96,16 @@ def test_unsupported_stays(copy_of: CopyOf) -> None:
 def test_error_stays(copy_of: CopyOf) -> None:
     verdict = copy_of("esrt-kexec-file").drop(kind="up", epoch=2).judge(known())
     assert (verdict.status, verdict.cause, verdict.known) == (Status.ERROR, Cause.MISSING_REPORT, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"), [("tables-initrd-7.2", Cause.STALE_INITRD), ("tables-unaccepted-7.2", Cause.UNACCEPTED_CORRUPT)]
+)
+def test_a_known_loss_and_the_death_that_follows_are_one_bug(copy_of: CopyOf, name: str, cause: Cause) -> None:
+    issue = KnownIssue(
+        scenario="tables/*", kernel="debian-*", cause=cause, epoch=2, reason="because it is so here", reference="docs/"
+    )
+    verdict = copy_of(name).judge(issue)
+    assert (verdict.status, verdict.cause, verdict.known) == (Status.FAIL, cause, issue), verdict.notes
+    other = copy_of("tables-rtprop-6.1").judge(issue)
+    assert other.known is None

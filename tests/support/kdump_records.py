@@ -13,9 +13,12 @@ from typing import Any
 
 from harness.evidence import groundtruth
 from harness.evidence.vmcore import Dump, open_dump
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Verdict
 from harness.record.store import file_hashes
 from support.recorded import KDUMPS, lay_out
 from support.records import Copy
+from support.verdicts import said
 
 NAMES = sorted(path.name for path in KDUMPS.iterdir())
 PAGE = 4096
@@ -92,3 +95,10 @@ def without_note(data: bytes, name: bytes) -> bytes:
     at = re.search(re.escape(struct.pack("<I", len(name) + 1)) + b"........" + re.escape(name), data, re.DOTALL)
     assert at is not None
     return data[: at.start() + 12] + b"GONE"[: len(name)] + data[at.start() + 12 + min(4, len(name)) :]
+
+
+def red(verdict: Verdict, cause: Cause, check: str) -> str:
+    """The verdict is a FAIL of that cause, and this check says so; what it says."""
+    assert (verdict.status, verdict.cause) == (Status.FAIL, cause), said(verdict)
+    assert cause in [item.cause for item in verdict.checks if item.name == check], said(verdict)
+    return said(verdict)

@@ -166,13 +166,4 @@ def _matches(entry: Entry, wanted: Entry) -> bool:
     return all(value == entry.get(key, (entry.get("fields") or {}).get(key)) for key, value in wanted.items())
 
 
-def said(verdict: Verdict) -> str:
-    """Everything that the non-passing checks say, with where."""
-    return "\n".join(
-        f"{check.summary} @epoch {check.epoch}\n" + "\n".join(f"{item.text} @{item.where}" for item in check.evidence)
-        for check in verdict.checks
-        if check.status != "PASS"
-    )
-
-
 Edit = Callable[[Copy], object]

@@ -1,4 +1,4 @@
-"""The checks of efi_fake_mem= on real records, damaged: Linux 6.1, and its twin with the bug of 5.5."""
+"""The EFI memory map after efi_fake_mem=, on real records, damaged: Linux 6.1, and its twin with the bug of 5.5."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from collections.abc import Callable
 
 import pytest
 from support.records import Copy
+from support.verdicts import check_of
 
 from harness.model.causes import Cause, Status
-from harness.model.verdict import Check, Verdict
 
 CopyOf = Callable[[str], Copy]
+
+
 GOOD, TWIN, KEPT = "fake-mem-small", "fake-mem-small-twin", "fake-mem-kept"
-
-
-def check(verdict: Verdict, name: str) -> Check:
-    (found,) = [item for item in verdict.checks if item.name == name]
-    return found
 
 
 def klog(copy: Copy, epoch: int = 1) -> str:
@@ -37,7 +34,7 @@ def test_the_twin_fails_and_names_the_range(copy_of: CopyOf) -> None:
     verdict = copy_of(TWIN).judge()
     assert (verdict.status, verdict.cause, verdict.epoch) == (Status.FAIL, Cause.FAKE_MEM_MISMATCH, 1)
     assert "0x180000000-0x19fffffff lacks SP, which 512M@6G:0x40000 must give it" in verdict.headline
-    said = [item.text.partition(":")[0] for item in check(verdict, "fake_mem").evidence]
+    said = [item.text.partition(":")[0] for item in check_of(verdict, "fake_mem").evidence]
     assert said[:4] == ["missing attribute", "doubled coverage", "garbage", "missing split"]
 
 
@@ -48,7 +45,7 @@ def test_the_range_that_lost_its_attribute(copy_of: CopyOf) -> None:
     assert (verdict.status, verdict.cause) == (Status.FAIL, Cause.FAKE_MEM_MISMATCH)
     assert "0x1a0000000-0x1bfffffff lacks SP, which 512M@6656M:0x40000 must give it" in verdict.headline
     number = copy.read(klog(copy)).splitlines().index(line.replace("|SP|", "|  |").rstrip("\n")) + 1
-    assert check(verdict, "fake_mem").evidence[0].where == f"{klog(copy)}:{number}"
+    assert check_of(verdict, "fake_mem").evidence[0].where == f"{klog(copy)}:{number}"
 
 
 def test_an_attribute_that_nobody_asked_for(copy_of: CopyOf) -> None:
@@ -80,13 +77,13 @@ def test_a_map_with_a_missing_line_proves_nothing(copy_of: CopyOf, word: str) ->
 
 def test_without_the_kernels_report_its_console_is_read(copy_of: CopyOf) -> None:
     verdict = copy_of(GOOD).drop(type="frame", kind="fact", name="klog").judge()
-    assert check(verdict, "fake_mem").status is Status.PASS
-    assert check(verdict, "fake_mem").evidence[0].where.startswith("console.log:")
+    assert check_of(verdict, "fake_mem").status is Status.PASS
+    assert check_of(verdict, "fake_mem").evidence[0].where.startswith("console.log:")
 
 
 def test_without_the_firmwares_map_nothing_is_known(copy_of: CopyOf) -> None:
     verdict = copy_of(GOOD).drop(type="frame", kind="memmap").judge()
-    assert check(verdict, "fake_mem").cause is Cause.MISSING_REPORT
+    assert check_of(verdict, "fake_mem").cause is Cause.MISSING_REPORT
 
 
 def test_a_kernel_that_took_fewer_entries(copy_of: CopyOf) -> None:
@@ -103,7 +100,7 @@ def test_a_kernel_that_said_nothing_or_something_else(copy_of: CopyOf) -> None:
     copy = copy_of(GOOD)
     text = copy.read(klog(copy))
     silent = copy.edit(klog(copy), "efi_fake_mem: add", "efi_fake_mem: had").judge()
-    assert check(silent, "fake_mem").cause is Cause.MISSING_REPORT
+    assert check_of(silent, "fake_mem").cause is Cause.MISSING_REPORT
     (copy.path / klog(copy)).write_text(text.replace("attr=0x0000000000040000", "attr=0x0000000000004000"))
     verdict = copy.judge()
     assert (verdict.status, verdict.cause) == (Status.FAIL, Cause.FAKE_MEM_MISMATCH)
@@ -118,46 +115,3 @@ def test_a_map_that_did_not_grow_into_a_page_proves_nothing_about_that(copy_of: 
     copy = scenario_with(copy_of(GOOD), expect=[{"fake_mem": "exact-over-a-page"}])
     verdict = copy.judge()
     assert (verdict.status, verdict.cause) == (Status.ERROR, Cause.NO_PAGE_CROSSING)
-
-
-# Soft Reserved
-
-
-def test_what_is_kept_and_what_is_exact(copy_of: CopyOf) -> None:
-    copy = copy_of(KEPT)
-    verdict = copy.judge()
-    assert (verdict.status, verdict.cause, verdict.epoch) == (Status.FAIL, Cause.SOFT_RESERVED_LOST, 2)
-    assert "0x180000000-0x1bfffffff is not Soft Reserved in epoch 2, after kexec (file)" in verdict.headline
-    assert "0x180000000-0x1bfffffff is System RAM" in check(verdict, "soft_reserved").evidence[0].text
-    exact = scenario_with(copy, expect=[{"fake_mem": "exact"}, {"soft_reserved": "exact"}]).judge()
-    assert exact.status is Status.PASS
-    assert "computed from the runtime map of epoch 1" in str(check(exact, "fake_mem").evidence)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        (
-            "1a0000000-1bfffffff : Soft Reserved",
-            "1a0000000-1bfffffff : System RAM",
-            "0x1a0000000-0x1bfffffff is missing",
-        ),
-        ("1a0000000-1bfffffff : Soft", "1a0000000-1b0000fff : Soft", "0x1b0001000-0x1bfffffff is missing"),
-        ("180000000-19fffffff : Soft", "170000000-19fffffff : Soft", "0x170000000-0x17fffffff is too much"),
-        (
-            "180000000-19fffffff : Soft Reserved\n1a0000000-1bfffffff : Soft Reserved",
-            "180000000-1bfffffff : Soft Reserved",
-            "rows 0x180000000-0x1bfffffff instead of 0x180000000-0x19fffffff, 0x1a0000000-0x1bfffffff",
-        ),
-    ],
-)
-def test_soft_reserved_that_is_not_exact(copy_of: CopyOf, old: str, new: str, said: str) -> None:
-    copy = copy_of(GOOD)
-    verdict = copy.edit(copy.fact_file(1, "iomem"), old, new).judge()
-    assert (verdict.status, verdict.cause, verdict.epoch) == (Status.FAIL, Cause.SOFT_RESERVED_MISMATCH, 1)
-    assert said in verdict.headline
-
-
-def test_without_iomem_nothing_is_known(copy_of: CopyOf) -> None:
-    verdict = copy_of(GOOD).drop(type="frame", kind="fact", name="iomem").judge()
-    assert check(verdict, "soft_reserved").cause is Cause.MISSING_REPORT

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from support.records import Copy, said
+from support.records import Copy
+from support.verdicts import verdict_is
 
 from harness.model.causes import Cause, Status
-from harness.model.verdict import Verdict
 
 CopyOf = Callable[[str], Copy]
+
+
 RUN = "tables-bgrt-kexec-load"
+
+
 IMAGE = 0x100
-
-
-def verdict_is(verdict: Verdict, status: Status, cause: Cause | None, epoch: int, *words: str) -> None:
-    seen = f"{verdict.status} {verdict.cause} epoch {verdict.epoch}\n{said(verdict)}"
-    assert (verdict.status, verdict.cause, verdict.epoch) == (status, cause, epoch), seen
-    for word in words:
-        assert word in seen, f"{word!r} is not in:\n{seen}"
 
 
 def healed(copy_of: CopyOf) -> Copy:
@@ -86,3 +83,11 @@ def test_another_bgrt_comes_first(copy_of: CopyOf) -> None:
     entry = {"type": "note", "t_s": 0.0, "epoch": 0, "text": note}
     copy.entries = [entry, *copy.entries]
     verdict_is(copy.judge(), Status.ERROR, Cause.MISSING_REPORT, 2, "never read back from outside (the agent has")
+
+
+FAIL, ERROR, UNSUPPORTED = Status.FAIL, Status.ERROR, Status.UNSUPPORTED
+
+
+def test_bgrt_image(copy_of: CopyOf) -> None:
+    verdict = copy_of("bgrt-kexec-load").flip("samples/1-up-bgrt.bin", 5).judge()
+    verdict_is(verdict, FAIL, Cause.BGRT_CORRUPT, 1, "BGRT image at 0x3e521018", "the first at 0x3e52101d")

@@ -5,27 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from support.records import Copy, said
+from support.records import Copy
+from support.verdicts import check_of, said, verdict_is
 
 from harness.model import guids
 from harness.model.causes import Cause, Status
-from harness.model.verdict import Check, Verdict
 
 CopyOf = Callable[[str], Copy]
 RUN = "tables-tpm-log-twin"
 LOG, FINAL = "table_intact: tpm-log", "table_intact: tpm-final-log"
-
-
-def verdict_is(verdict: Verdict, status: Status, cause: Cause | None, epoch: int, *words: str) -> None:
-    seen = f"{verdict.status} {verdict.cause} epoch {verdict.epoch}\n{said(verdict)}"
-    assert (verdict.status, verdict.cause, verdict.epoch) == (status, cause, epoch), seen
-    for word in words:
-        assert word in seen, f"{word!r} is not in:\n{seen}"
-
-
-def check(verdict: Verdict, name: str) -> Check:
-    (found,) = [item for item in verdict.checks if item.name == name]
-    return found
 
 
 def fact(copy: Copy, epoch: int) -> str:
@@ -55,15 +43,15 @@ def test_the_loss(copy_of: CopyOf) -> None:
         "segment[3] (kernel) 0x3da00000-0x3ea72fff of kexec_load covers it",
         "/proc/iomem: System RAM",
     )
-    assert check(verdict, FINAL).cause is Cause.TABLE_REFUSED, "which the loss of the log explains"
+    assert check_of(verdict, FINAL).cause is Cause.TABLE_REFUSED, "which the loss of the log explains"
 
 
 def test_without_the_loss_it_passes(copy_of: CopyOf) -> None:
     verdict = healed(copy_of).judge()
     assert verdict.status is Status.PASS, said(verdict)
-    assert "5068 bytes at 0x3e5a8018, is the same at all 3 borders of 2 epochs" in check(verdict, LOG).summary
-    assert "461 bytes at 0x3f7f6000, is the same at all 3 borders of 2 epochs" in check(verdict, FINAL).summary
-    assert "table of final events at 0x3f7f6000" in check(verdict, "tpm").summary
+    assert "5068 bytes at 0x3e5a8018, is the same at all 3 borders of 2 epochs" in check_of(verdict, LOG).summary
+    assert "461 bytes at 0x3f7f6000, is the same at all 3 borders of 2 epochs" in check_of(verdict, FINAL).summary
+    assert "table of final events at 0x3f7f6000" in check_of(verdict, "tpm").summary
 
 
 @pytest.mark.parametrize("sample", ["1-loaded", "2-up"])
@@ -116,7 +104,7 @@ def test_it_was_never_found(copy_of: CopyOf) -> None:
     note = {"type": "note", "t_s": 0.0, "epoch": 1, "text": "tpm-log: the first kernel's efi: line does not list it"}
     copy.entries = [note, *copy.entries]
     verdict_is(copy.judge(), Status.UNSUPPORTED, Cause.NO_TABLE, 2, "efi: line does not list it")
-    assert "machine: {tpm: tis}" in check(copy.judge(), LOG).hint
+    assert "machine: {tpm: tis}" in check_of(copy.judge(), LOG).hint
 
 
 def test_firmware_did_not_find_the_tpm(copy_of: CopyOf) -> None:
@@ -127,4 +115,4 @@ def test_firmware_did_not_find_the_tpm(copy_of: CopyOf) -> None:
     verdict = copy.judge()
     verdict_is(verdict, Status.UNSUPPORTED, Cause.NO_CAPABILITY, 2, "firmware keeps no table of final events")
     copy.drop(kind="systab")
-    assert check(copy.judge(), "tpm").cause is Cause.MISSING_REPORT
+    assert check_of(copy.judge(), "tpm").cause is Cause.MISSING_REPORT

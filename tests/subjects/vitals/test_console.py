@@ -1,0 +1,25 @@
+"""A console that lacks what the kernel logged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from support.damage import PASSED
+from support.records import Copy
+from support.verdicts import verdict_is
+
+from harness.model.causes import Cause, Status
+
+CopyOf = Callable[[str], Copy]
+
+
+FAIL, ERROR, UNSUPPORTED = Status.FAIL, Status.ERROR, Status.UNSUPPORTED
+
+
+def test_silent_epoch(copy_of: CopyOf) -> None:
+    copy = copy_of(PASSED)
+    entries = copy.entries
+    ends = [entry["console_offset"] for entry in entries if entry["type"] == "phase" and entry["epoch"] == 2]
+    console = copy.path / "console.log"
+    console.write_bytes(console.read_bytes()[: ends[0]])
+    verdict_is(copy.judge(), ERROR, Cause.NO_CONSOLE, 2, "the kernel of epoch 2 printed nothing")

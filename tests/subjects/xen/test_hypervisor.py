@@ -1,0 +1,103 @@
+"""Was it Xen, the right one, and as planned?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from support.records import Copy, Edit
+from support.verdicts import check_of, said, verdict_is
+from support.xen_records import (
+    KEXEC,
+    MAPBS,
+    REFUSED,
+    console,
+)
+
+from harness.model.causes import Cause, Status
+
+CopyOf = Callable[[str], Copy]
+
+
+FAIL, ERROR = Status.FAIL, Status.ERROR
+
+
+NOT_PROVED: dict[str, tuple[bytes, bytes, str]] = {
+    "another version": (b"(XEN) Xen version 4.17.7", b"(XEN) Xen version 4.18.7", "Xen 4.18.7 ran, planned was 4.17"),
+    "other options": (b"loglvl=all guest", b"loglvl=err guest", "Xen's options are"),
+    "bare hardware": (b"kernel on Xen", b"kernel on you", "the kernel does not say that it runs on Xen"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_PROVED)
+def test_a_hypervisor_that_is_not_proved(copy_of: CopyOf, name: str) -> None:
+    old, new, words = NOT_PROVED[name]
+    verdict_is(console(copy_of(REFUSED), old, new).judge(), ERROR, Cause.SETUP_NOT_PROVED, None, words)
+
+
+def _as_if_mapbs(copy: Copy) -> None:
+    plan = copy.json("plan.json")
+    copy.edit_json("plan.json", hypervisor={**plan["hypervisor"], "mapbs": True})
+
+
+def _no_map(copy: Copy) -> None:
+    console(copy, b" type=", b" kind=")
+
+
+def _no_tables(copy: Copy) -> None:
+    copy.drop(subject="config-tables", point="up").drop(subject="config-tables", point="dom0")
+    copy.drop(subject="config-tables", point="xen")
+
+
+def _other_firmware(copy: Copy) -> None:
+    copy.flip("samples/0-handoff-config-tables.bin", 16)
+
+
+def _changed_later(copy: Copy) -> None:
+    copy.flip("samples/1-dom0-config-tables.bin", 16)
+
+
+LACKING: dict[str, tuple[Edit, Cause, str]] = {
+    "-mapbs that shows nowhere": (_as_if_mapbs, Cause.SETUP_NOT_PROVED, "boot services memory is usable"),
+    "no map": (_no_map, Cause.MISSING_REPORT, "Xen's EFI memory map is not on the console"),
+    "another table at the hand-off": (
+        _other_firmware,
+        Cause.SETUP_NOT_PROVED,
+        "not the one that the EFI agent reported",
+    ),
+    "a table that changes": (_changed_later, Cause.SETUP_NOT_PROVED, "changed while Xen ran: samples/1-dom0-config"),
+    "no configuration table": (_no_tables, Cause.MISSING_REPORT, "the configuration table was not sampled"),
+}
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_what_a_verdict_needs(copy_of: CopyOf, name: str) -> None:
+    edit, cause, words = LACKING[name]
+    copy = copy_of(REFUSED)
+    edit(copy)
+    verdict_is(copy.judge(), ERROR, cause, None, words)
+
+
+def test_xen_panics(copy_of: CopyOf) -> None:
+    old = b"(XEN) Hardware Dom0 halted: halting"
+    copy = console(copy_of(MAPBS), old, b"(XEN) Panic on CPU 0:\n(XEN) It is.".ljust(len(old)))
+    copy.edit_json("end.json", detail="Xen: Panic on CPU 0:")
+    verdict_is(copy.judge(), FAIL, Cause.XEN_PANIC, None, "panic of Xen: ")
+
+
+def test_a_kexec_that_xen_does(copy_of: CopyOf) -> None:
+    verdict = copy_of(KEXEC).judge()
+    assert verdict.status is Status.PASS, said(verdict)
+
+
+def test_a_kexec_of_which_xen_says_nothing(copy_of: CopyOf) -> None:
+    copy = console(copy_of(KEXEC), b"(XEN) Executing kexec image", b"(XEN) Executing some ima.. ")
+    verdict_is(copy.judge(), ERROR, Cause.STALLED_CONSOLE, None, "'Executing kexec image on cpu' is missing")
+
+
+def test_xen_on_32_bit_firmware(copy_of: CopyOf) -> None:
+    words = "the EFI agent reports: the kernel has no entry point for this firmware (CONFIG_EFI_MIXED)"
+    verdict = copy_of(REFUSED).end_at(1, "stub", "guest-error", words).judge()
+    run = check_of(verdict, "run")
+    assert (run.status, run.cause) == (Status.UNSUPPORTED, Cause.NO_CAPABILITY)
+    assert run.hint == "xen.efi is for 64-bit firmware: use ovmf-x64."
