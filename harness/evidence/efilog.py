@@ -1,81 +1,170 @@
-"""The EFI memory map out of a console log, of any kernel since 2.6, as printed, stamped, quoted or wrapped by a mail.
-
-Three forms are known::
-
-    efi: mem05: type=7, attr=0xf, range=[0x000000000062a000-0x0000000004200000) (59MB)          before v4.0
-    efi: mem05: [Conventional Memory|   |  |  |  |  |  |WB|WT|WC|UC] range=[0x...-0x...) (59MB)  v4.0
-    efi: mem05: [Conventional|   |  |  |  |  |  |  |   |WB|WT|WC|UC] range=[0x...-0x...] (59MB)  since v4.6
-
-Whether the end is inside is told by the bracket. Attribute columns are told by their words: each version has others.
-"""
+"""EFI memory maps out of logs: entries in any of the forms, put together to maps."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
-from harness.evidence import klog
 from harness.evidence.defect import Defect
-from harness.evidence.efimap import EfiRegion
-from harness.evidence.efiwords import attribute_bits, type_number
-from harness.evidence.ranges import Range
+from harness.evidence.efiforms import BEGIN, ENTRIES, Form, entry_of, misfit
+from harness.evidence.klog import Line
+from harness.evidence.maplines import Place, begins, candidates
+from harness.evidence.maplog import LogEntry, LogMap, MapKind, OddEntry, Remark
 
-_BEGIN = re.compile(r"\befi: mem(?P<number>\d+):")
-# Mails wrap long lines, and put quotation marks in front.
-_ENTRY = re.compile(
-    r"\befi: mem(?P<number>\d+):\s*"
-    r"(?:type=(?P<type>\d+),[\s>]*attr=0x(?P<bits>[0-9a-f]+),|\[(?P<word>[^|\]]*)\|(?P<columns>[^\]]*)\])"
-    r"[\s>]*range=\[0x(?P<start>[0-9a-f]+)-0x(?P<end>[0-9a-f]+)(?P<bracket>[)\]])"
-)
-_WRAPPED_LINES = 3
-"""An entry that a mail has wrapped stands on at most so many lines."""
-_WORD = 1 << 64
+_TITLES = {Form.XEN: "EFI memory map (Xen)", Form.SHELL: "EFI memory map (UEFI Shell)"}
+_SURE = re.compile(r"\befi:\s*mem\d+:$", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class LogEntry:
-    """One descriptor as printed."""
+def efi_maps(lines: Sequence[Line]) -> tuple[tuple[LogMap, ...], tuple[Remark, ...]]:
+    """Every EFI memory map of a log, in order, and what is wrong with those that are not whole.
 
-    number: int
-    region: EfiRegion
-    line: int
-    """Where it begins in the log, from 1."""
-
-
-def efi_maps(log: bytes) -> tuple[tuple[LogEntry, ...], ...] | Defect:
-    """Every EFI memory map of a log, whole, in order; empty when there is none.
-
-    A kernel prints its map with ``efi=debug``; very old ones always do. A Defect names the line of an entry that is
-    missing, damaged or no range: half a map would be another machine's.
+    A kernel prints its map with ``efi=debug``; those before 4.0 always do. A map of which an entry is missing or
+    cannot be read is not in the first part, but the second names the line.
     """
-    lines = klog.lines(log)
-    maps: list[list[LogEntry]] = []
-    for index, line in enumerate(lines):
-        begin = _BEGIN.search(line.text)
-        if begin is None:
-            continue
-        entry = _entry("\n".join(item.text for item in lines[index : index + _WRAPPED_LINES]), begin, line.number)
+    reader = _Reader()
+    for begin, place in begins(BEGIN, lines):
+        if begin["HEADER"] is not None:
+            reader.header()
+        else:
+            form = next(form for form in Form if begin[form.name] is not None)
+            _read(reader, form, int(begin["number"] or 0), place)
+    whole = tuple(_map(item) for item in reader.maps if item.damage is None)
+    return whole, tuple(item.damage for item in reader.maps if item.damage is not None)
+
+
+def _read(reader: _Reader, form: Form, number: int, place: Place) -> None:
+    wrong: Defect | None = None
+    for candidate, behind in candidates(place, BEGIN.search):
+        match = ENTRIES[form].match(candidate)
+        entry = None if match is None else entry_of(form, number, match, place.line)
         if isinstance(entry, Defect):
-            return entry
-        if entry.number == 0:
-            maps.append([])
-        wanted = len(maps[-1]) if maps else 0
-        if entry.number != wanted:
-            return Defect(f"line {line.number}: mem{entry.number:02} follows where mem{wanted:02} is expected")
-        maps[-1].append(entry)
-    return tuple(map(tuple, maps))
+            wrong = wrong or entry
+        elif match is not None and entry is not None:
+            if form is Form.NUMBERED and (match["invalid"] or _invalid_follows(place, behind)):
+                reader.invalid(entry)
+            else:
+                reader.entry(form, entry)
+                if form is Form.NUMBERED and isinstance(entry, LogEntry) and (text := misfit(match, entry)):
+                    reader.remark(form, Remark(place.line, text))
+            return
+    if form is Form.NUMBERED and not place.shown and not _SURE.search(place.in_front):
+        return  # "mem00:" at the end of a line of other things
+    name = f"mem{number:02}" if form is Form.NUMBERED else "an entry"
+    why = wrong.text if wrong is not None else f"is not as it is printed: {place.shown!r}"
+    reader.damage(form, number, Remark(place.line, f"{name} {why}"))
 
 
-def _entry(text: str, begin: re.Match[str], line: int) -> LogEntry | Defect:
-    match = _ENTRY.match(text, begin.start())
-    name = f"line {line}: mem{begin['number']}"
-    if match is None:
-        return Defect(f"{name} is not as a kernel prints it: {text.partition(chr(10))[0].strip()[:120]!r}")
-    kind = int(match["type"]) if match["type"] else type_number(match["word"].strip())
-    attributes = int(match["bits"], 16) if match["bits"] else attribute_bits(match["columns"])
-    if kind is None or attributes is None:
-        return Defect(f"{name} has a memory type or an attribute that is unknown: {match[0]!r}")
-    start, end = int(match["start"], 16), int(match["end"], 16) + (match["bracket"] == "]")
-    if not start < end <= _WORD:
-        return Defect(f"{name} is no range of memory: {match[0]!r}")
-    return LogEntry(int(match["number"]), EfiRegion(kind, Range(start, end), attributes), line)
+def _invalid_follows(place: Place, behind: int) -> bool:
+    """The last word may have been cut off."""
+    return behind < len(place.text) and place.text[behind].strip(" >").lower() == "(invalid)"
+
+
+@dataclass
+class _Map:
+    """A map while it is read."""
+
+    form: Form
+    line: int
+    entries: list[LogEntry] = field(default_factory=list)
+    odd: list[OddEntry] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+    damage: Remark | None = None
+    last: LogEntry | OddEntry | None = None
+
+    @property
+    def wanted(self) -> int:
+        """The number that comes next."""
+        return len(self.entries) + len(self.odd)
+
+    def add(self, entry: LogEntry | OddEntry) -> None:
+        """Put the next entry in."""
+        if isinstance(entry, LogEntry):
+            self.entries.append(entry)
+        else:
+            self.odd.append(entry)
+        self.last = entry
+
+    def repeats(self, entry: LogEntry | OddEntry) -> bool:
+        """Is it what was printed just before? Two consoles write into some logs."""
+        last = self.last
+        if isinstance(last, LogEntry) and isinstance(entry, LogEntry):
+            if self.form is not Form.NUMBERED:
+                return last.region == entry.region
+            # A map of one entry may be printed again, later.
+            near = last.number > 0 or last.line + 1 == entry.line
+            return near and last.number == entry.number and last.region == entry.region
+        numbered = self.form is Form.NUMBERED
+        return numbered and isinstance(last, OddEntry) and isinstance(entry, OddEntry) and last.number == entry.number
+
+
+class _Reader:
+    """Puts entries together to maps."""
+
+    def __init__(self) -> None:
+        self.maps: list[_Map] = []
+        self._open: dict[Form, _Map] = {}
+        self._remarks: list[Remark] = []
+
+    def header(self) -> None:
+        """A map without numbers begins behind it."""
+        self._open = {form: item for form, item in self._open.items() if form is Form.NUMBERED}
+
+    def damage(self, form: Form, number: int, remark: Remark) -> None:
+        """An entry cannot be read: neither can its map."""
+        current = self._current(form, number, remark.line)
+        current.damage = current.damage or remark
+
+    def invalid(self, entry: LogEntry | OddEntry) -> None:
+        """The kernel has said so and has taken it out of the map, which it prints later (efi_clean_memmap())."""
+        why = f": {entry.why}" if isinstance(entry, OddEntry) else ""
+        text = f"mem{entry.number:02} is invalid, the kernel says, and no entry of its map{why}"
+        self._remarks.append(Remark(entry.line, text))
+
+    def remark(self, form: Form, remark: Remark) -> None:
+        """Something about the entry that was put in last."""
+        self._open[form].remarks.append(remark)
+
+    def entry(self, form: Form, entry: LogEntry | OddEntry) -> None:
+        """The next entry of a map."""
+        current = self._open.get(form)
+        if current is not None and current.repeats(entry):
+            current.remarks.append(Remark(entry.line, "the same entry once more, which counts once"))
+            return
+        if form is Form.NUMBERED:
+            self._numbered(entry)
+            return
+        first = current.entries[0] if current is not None and current.entries else None
+        if first is not None and isinstance(entry, LogEntry) and first.region == entry.region:
+            del self._open[form]  # it begins again
+        current = self._current(form, 0, entry.line)
+        current.add(replace(entry, number=current.wanted))
+
+    def _numbered(self, entry: LogEntry | OddEntry) -> None:
+        current = self._current(Form.NUMBERED, entry.number, entry.line)
+        if entry.number == current.wanted:
+            current.add(entry)
+        elif current.damage is None:
+            text = f"mem{entry.number:02} follows where mem{current.wanted:02} is expected"
+            current.damage = Remark(entry.line, text)
+
+    def _current(self, form: Form, number: int, line: int) -> _Map:
+        found = self._open.get(form)
+        if form is Form.NUMBERED and found is not None and number < found.wanted:
+            found = None  # the next map, or a line that somebody cites below a whole one
+        if found is None:
+            found = self._open[form] = _Map(form, line, remarks=self._remarks)
+            self.maps.append(found)
+            self._remarks = []
+        return found
+
+
+def _map(item: _Map) -> LogMap:
+    return LogMap(
+        kind=MapKind.EFI,
+        title=_TITLES.get(item.form, "EFI memory map"),
+        line=item.line,
+        entries=tuple(item.entries),
+        odd=tuple(item.odd),
+        remarks=tuple(item.remarks),
+    )

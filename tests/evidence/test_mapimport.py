@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from harness.evidence.efilog import LogEntry, efi_maps
+from harness.evidence import mapread
 from harness.evidence.efimap import EfiRegion
 from harness.evidence.mapimport import FIRMWARE_ROOM_BYTES, scale, to_yaml
+from harness.evidence.maplog import LogEntry
 from harness.evidence.ranges import Range
 from harness.load import yaml12
 from harness.model.memory import MapFile, RangeType, overlap_mistake, ram
@@ -19,9 +20,7 @@ GIB = 2**30
 
 
 def hyperv() -> tuple[LogEntry, ...]:
-    maps = efi_maps(HYPERV)
-    assert isinstance(maps, tuple)
-    return maps[0]
+    return mapread.read(HYPERV).maps[0].entries
 
 
 def entry(number: int, start: int, end: int, kind: int = 7, attributes: int = 0xF) -> LogEntry:
