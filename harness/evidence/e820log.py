@@ -14,7 +14,7 @@ from enum import StrEnum
 from harness.evidence import e820
 from harness.evidence.efimap import EfiRegion
 from harness.evidence.klog import Line
-from harness.evidence.maplines import Place, begins, candidates
+from harness.evidence.maplines import Place, begins, candidates, opening
 from harness.evidence.maplog import WORD, LogEntry, LogMap, MapKind, OddEntry, Remark
 from harness.evidence.ranges import Range
 
@@ -60,17 +60,20 @@ class Form(StrEnum):
 
 
 _WHO = r"(?:BIOS-[\w-]+|Xen|user|modified|extended|reserve\s+setup_data|EFI)"
-_BEGIN = re.compile(
-    rf"(?P<BRACKETS>\b{_WHO}:\s*(?=\[mem\b))"
-    rf"|(?P<DASH>\b{_WHO}:\s*(?={_HEX}\s+-))"
-    rf"|(?P<XEN>(?<=\(XEN\)\s\s)(?=\[{_HEX},)|^[\s>]*(?=\[[0-9a-f]{{16}},\s+[0-9a-f]{{16}}\]\s+\())"
-    rf"|(?P<XEN_DASH>(?:(?<=\(XEN\)\s\s)|^[\s>]*)(?=[0-9a-f]{{16}}\s+-\s+[0-9a-f]{{16}}\s+\())"
-    rf"|(?P<SYSFS>^[\s>]*(?=0x{_HEX}-0x{_HEX}\s+[A-Z]))"
-    rf"|(?P<gap>\b{_WHO}:\s*(?=\[gap\b))"
-    r"|(?P<change>\be820:\s+(?:update|remove)\s+(?=\[mem\b)|\be820\s+(?:update|remove)\s+range:\s+)"
-    r"|(?P<header>\bRAM map:)"
-    rf"|(?P<stray>[\w-]+:\s*(?=\[mem\s+0x{_HEX}-0x{_HEX}\]\s+(?:{_FIRST_WORDS})\b))",
-    re.IGNORECASE,
+_OPENINGS = (
+    opening(Form.BRACKETS.name, ("[mem",), rf"\b{_WHO}:\s*(?=\[mem\b)"),
+    opening(Form.DASH.name, (" -",), rf"\b{_WHO}:\s*(?={_HEX}\s+-)"),
+    opening(
+        Form.XEN.name,
+        ("] (", "(xen)"),
+        rf"(?<=\(XEN\)\s\s)(?=\[{_HEX},)|^[\s>]*(?=\[[0-9a-f]{{16}},\s+[0-9a-f]{{16}}\]\s+\()",
+    ),
+    opening(Form.XEN_DASH.name, (" - ",), r"(?:(?<=\(XEN\)\s\s)|^[\s>]*)(?=[0-9a-f]{16}\s+-\s+[0-9a-f]{16}\s+\()"),
+    opening(Form.SYSFS.name, ("-0x",), rf"^[\s>]*(?=0x{_HEX}-0x{_HEX}\s+[A-Z])"),
+    opening("gap", ("[gap",), rf"\b{_WHO}:\s*(?=\[gap\b)"),
+    opening("change", ("e820",), r"\be820:\s+(?:update|remove)\s+(?=\[mem\b)|\be820\s+(?:update|remove)\s+range:\s+"),
+    opening("header", ("ram map:",), r"\bRAM map:"),
+    opening("stray", ("[mem",), rf"[\w-]+:\s*(?=\[mem\s+0x{_HEX}-0x{_HEX}\]\s+(?:{_FIRST_WORDS})\b)"),
 )
 _ENTRIES = {
     Form.BRACKETS: re.compile(rf"\[mem\s+0x(?P<start>{_HEX})\s*-\s*0x(?P<last>{_HEX})\]\s+{_WHAT}", re.IGNORECASE),
@@ -194,12 +197,11 @@ class _Reader:
 def e820_tables(lines: Sequence[Line]) -> tuple[tuple[LogMap, ...], tuple[Remark, ...]]:
     """Every such table of a log, in order, and what is wrong with those that are not whole."""
     reader = _Reader()
-    for begin, place in begins(_BEGIN, lines):
-        group = begin.lastgroup or ""
-        if group in Form.__members__:
-            _read(reader, Form[group], _who(Form[group], begin[0]), place)
+    for name, begin, place in begins(_OPENINGS, lines):
+        if name in Form.__members__:
+            _read(reader, Form[name], _who(Form[name], begin[0]), place)
         else:
-            _other(reader, group, place)
+            _other(reader, name, place)
     for table in reader.tables:
         table.check()
     whole = tuple(_map(item) for item in reader.tables if item.damage is None)
@@ -215,13 +217,13 @@ def _garbled(who: str) -> bool:
     return who.lower().startswith("bios-") and who.lower() not in _BIOS
 
 
-def _other(reader: _Reader, group: str, place: Place) -> None:
+def _other(reader: _Reader, name: str, place: Place) -> None:
     """What is no entry but says something of a table."""
-    if group == "header":
+    if name == "header":
         reader.header()
-    elif group == "stray":
+    elif name == "stray":
         reader.stray(place.line, place.text[place.index])
-    elif group == "gap":
+    elif name == "gap":
         reader.gap(place.shown)
     else:
         match = _CHANGE.search(place.text[place.index])
@@ -229,7 +231,7 @@ def _other(reader: _Reader, group: str, place: Place) -> None:
 
 
 def _read(reader: _Reader, form: Form, who: str, place: Place) -> None:
-    for candidate, _ in candidates(place, _BEGIN.search):
+    for candidate, _ in candidates(place, _OPENINGS):
         match = None if _garbled(who) else _ENTRIES[form].match(candidate)
         if match is not None:
             reader.entry(who, match, place.line)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.evidence.defect import Defect
-from harness.evidence.efiforms import BEGIN, ENTRIES, Form, entry_of, misfit
+from harness.evidence.efiforms import ENTRIES, HEADER, OPENINGS, Form, entry_of, misfit
 from harness.evidence.klog import Line
 from harness.evidence.maplines import Place, begins, candidates
 from harness.evidence.maplog import LogEntry, LogMap, MapKind, OddEntry, Remark
@@ -23,19 +23,18 @@ def efi_maps(lines: Sequence[Line]) -> tuple[tuple[LogMap, ...], tuple[Remark, .
     cannot be read is not in the first part, but the second names the line.
     """
     reader = _Reader()
-    for begin, place in begins(BEGIN, lines):
-        if begin["HEADER"] is not None:
+    for name, begin, place in begins(OPENINGS, lines):
+        if name == HEADER:
             reader.header()
         else:
-            form = next(form for form in Form if begin[form.name] is not None)
-            _read(reader, form, int(begin["number"] or 0), place)
+            _read(reader, Form[name], int(begin["number"]) if name == Form.NUMBERED.name else 0, place)
     whole = tuple(_map(item) for item in reader.maps if item.damage is None)
     return whole, tuple(item.damage for item in reader.maps if item.damage is not None)
 
 
 def _read(reader: _Reader, form: Form, number: int, place: Place) -> None:
     wrong: Defect | None = None
-    for candidate, behind in candidates(place, BEGIN.search):
+    for candidate, behind in candidates(place, OPENINGS):
         match = ENTRIES[form].match(candidate)
         entry = None if match is None else entry_of(form, number, match, place.line)
         if isinstance(entry, Defect):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.evidence.klog import Line
@@ -12,6 +12,21 @@ MAX_LINES = 5
 """An entry of some 130 characters, cut at 40 and quoted: no more."""
 _QUOTE = re.compile(r"[\s>]*")
 _SHOWN = 120
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How something begins that is looked for in a line."""
+
+    name: str
+    hints: tuple[str, ...]
+    """In lower case: the pattern is tried on lines that have one of these. Searching each line for each is too slow."""
+    pattern: re.Pattern[str]
+
+
+def opening(name: str, hints: tuple[str, ...], pattern: str) -> Opening:
+    """Upper and lower case are one."""
+    return Opening(name, hints, re.compile(pattern, re.IGNORECASE))
 
 
 @dataclass(frozen=True)
@@ -42,20 +57,36 @@ def texts(lines: Sequence[Line]) -> list[str]:
     return [line.text.replace("=3D", "=") if "=3D" in line.text else line.text for line in lines]
 
 
-def begins(pattern: re.Pattern[str], lines: Sequence[Line]) -> Iterator[tuple[re.Match[str], Place]]:
-    """Where entries begin; several on a line, since line ends get lost. A Place begins where the match ends."""
+def begins(openings: Sequence[Opening], lines: Sequence[Line]) -> Iterator[tuple[str, re.Match[str], Place]]:
+    """Where something begins, and the opening's name; several on a line, since line ends get lost.
+
+    A Place begins where the match ends. Of two openings at one place the first counts.
+    """
     text = texts(lines)
     for index, line in enumerate(text):
-        found = list(pattern.finditer(line))
-        for number, match in enumerate(found, 1):
-            stop = found[number].start() if number < len(found) else None
-            yield match, Place(text, index, match.end(), stop, lines[index].number)
+        found = _found(openings, line)
+        for number, (name, match) in enumerate(found, 1):
+            stop = found[number][1].start() if number < len(found) else None
+            yield name, match, Place(text, index, match.end(), stop, lines[index].number)
 
 
-def candidates(place: Place, another: Callable[[str], object]) -> Iterator[tuple[str, int]]:
+def _found(openings: Sequence[Opening], line: str) -> list[tuple[str, re.Match[str]]]:
+    low = line.lower()
+    possible = [item for item in openings if any(hint in low for hint in item.hints)]
+    if not possible:
+        return []
+    found = [(item.name, match) for item in possible for match in item.pattern.finditer(line)]
+    kept: list[tuple[str, re.Match[str]]] = []
+    for name, match in sorted(found, key=lambda one: one[1].start()):
+        if not kept or (match.start() >= kept[-1][1].end() and match.start() > kept[-1][1].start()):
+            kept.append((name, match))
+    return kept
+
+
+def candidates(place: Place, openings: Sequence[Opening]) -> Iterator[tuple[str, int]]:
     """What may be the whole entry, from the likeliest on, each with the index of the line behind it.
 
-    Mailers cut at white space; terminals and raw mails (with ``=``) anywhere. A line in which another entry begins
+    Mailers cut at white space; terminals and raw mails (with ``=``) anywhere. A line in which something else begins
     goes on with nothing.
     """
     first = place.text[place.index][place.start : place.stop]
@@ -64,7 +95,7 @@ def candidates(place: Place, another: Callable[[str], object]) -> Iterator[tuple
         return
     soft, hard = [first], [first.removesuffix("=")]
     for behind, line in enumerate(place.text[place.index + 1 : place.index + MAX_LINES], place.index + 2):
-        if another(line):
+        if _found(openings, line):
             return
         plain = _QUOTE.sub("", line, count=1)
         soft.append(plain)
