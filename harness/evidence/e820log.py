@@ -61,25 +61,21 @@ class Form(StrEnum):
 
 _WHO = r"(?:BIOS-[\w-]+|Xen|user|modified|extended|reserve\s+setup_data|EFI)"
 _OPENINGS = (
-    opening(Form.BRACKETS.name, ("[mem",), rf"\b{_WHO}:\s*(?=\[mem\b)"),
-    opening(Form.DASH.name, (" -",), rf"\b{_WHO}:\s*(?={_HEX}\s+-)"),
-    opening(
-        Form.XEN.name,
-        ("] (", "(xen)"),
-        rf"(?<=\(XEN\)\s\s)(?=\[{_HEX},)|^[\s>]*(?=\[[0-9a-f]{{16}},\s+[0-9a-f]{{16}}\]\s+\()",
-    ),
-    opening(Form.XEN_DASH.name, (" - ",), r"(?:(?<=\(XEN\)\s\s)|^[\s>]*)(?=[0-9a-f]{16}\s+-\s+[0-9a-f]{16}\s+\()"),
-    opening(Form.SYSFS.name, ("-0x",), rf"^[\s>]*(?=0x{_HEX}-0x{_HEX}\s+[A-Z])"),
-    opening("gap", ("[gap",), rf"\b{_WHO}:\s*(?=\[gap\b)"),
-    opening("change", ("e820",), r"\be820:\s+(?:update|remove)\s+(?=\[mem\b)|\be820\s+(?:update|remove)\s+range:\s+"),
-    opening("header", ("ram map:",), r"\bRAM map:"),
-    opening("stray", ("[mem",), rf"[\w-]+:\s*(?=\[mem\s+0x{_HEX}-0x{_HEX}\]\s+(?:{_FIRST_WORDS})\b)"),
+    opening(Form.BRACKETS.name, "[mem", rf"\b{_WHO}:\s*(?=\[mem\b)"),
+    opening(Form.DASH.name, " -", rf"\b{_WHO}:\s*(?={_HEX}\s+-)"),
+    opening(Form.XEN.name, ", 00", r"(?=\[[0-9a-f]{16},\s+[0-9a-f]{16}\])"),
+    opening(Form.XEN_DASH.name, " - ", r"\b(?=[0-9a-f]{16}\s+-\s+[0-9a-f]{16}\s+(?:\(|type\b))"),
+    opening(Form.SYSFS.name, "-0x", rf"^[\s>]*(?=0x{_HEX}-0x{_HEX}\s+[A-Z])"),
+    opening("gap", "[gap", rf"\b{_WHO}:\s*(?=\[gap\b)"),
+    opening("change", "e820", r"\be820:\s+(?:update|remove)\s+(?=\[mem\b)|\be820\s+(?:update|remove)\s+range:\s+"),
+    opening("header", "ram map:", r"\bRAM map:"),
+    opening("stray", "[mem", rf"[\w-]+:\s*(?=\[mem\s+0x{_HEX}-0x{_HEX}\]\s+(?:{_FIRST_WORDS})\b)"),
 )
 _ENTRIES = {
     Form.BRACKETS: re.compile(rf"\[mem\s+0x(?P<start>{_HEX})\s*-\s*0x(?P<last>{_HEX})\]\s+{_WHAT}", re.IGNORECASE),
     Form.DASH: re.compile(rf"(?P<start>{_HEX})\s+-\s+(?P<end>{_HEX})\s+\(?{_WHAT}", re.IGNORECASE),
-    Form.XEN: re.compile(rf"\[(?P<start>{_HEX}),\s+(?P<last>{_HEX})\]\s+\({_WHAT}", re.IGNORECASE),
-    Form.XEN_DASH: re.compile(rf"(?P<start>{_HEX})\s+-\s+(?P<end>{_HEX})\s+\({_WHAT}", re.IGNORECASE),
+    Form.XEN: re.compile(rf"\[(?P<start>{_HEX}),\s+(?P<last>{_HEX})\]\s+\(?{_WHAT}", re.IGNORECASE),
+    Form.XEN_DASH: re.compile(rf"(?P<start>{_HEX})\s+-\s+(?P<end>{_HEX})\s+\(?{_WHAT}", re.IGNORECASE),
     Form.SYSFS: re.compile(rf"0x(?P<start>{_HEX})-0x(?P<last>{_HEX})\s+{_WHAT}", re.IGNORECASE),
 }
 _GAP = re.compile(rf"\[gap\s+0x(?P<start>{_HEX})\s*-\s*0x(?P<last>{_HEX})\]", re.IGNORECASE)
@@ -176,9 +172,16 @@ class _Reader:
 
     def stray(self, line: int, text: str) -> None:
         """Whoever speaks cannot be read; in the middle of a table it is an entry of that one."""
-        table = self.tables[-1] if self.tables and not self._closed else None
-        if table is not None and table.entries and line - table.entries[-1].line <= 1:
+        if self.goes_on(None, line):
+            table = self.tables[-1]
             table.damage = table.damage or Remark(line, _illegible(text))
+
+    def goes_on(self, who: str | None, line: int) -> bool:
+        """Is a line the next one of the last table, or the same once more?"""
+        table = self.tables[-1] if self.tables and not self._closed else None
+        if table is None or not table.entries or who not in (None, table.who):
+            return False
+        return line - table.entries[-1].line <= 1
 
     def gap(self, text: str) -> None:
         """No memory, the kernel says."""
@@ -236,7 +239,7 @@ def _read(reader: _Reader, form: Form, who: str, place: Place) -> None:
         if match is not None:
             reader.entry(who, match, place.line)
             return
-    if form not in _UNSURE:
+    if form not in _UNSURE or reader.goes_on(who, place.line):
         reader.damage(who, place)
 
 

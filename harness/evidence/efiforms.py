@@ -30,28 +30,24 @@ _HEX = r"[0-9a-f]+"
 _TYPEATTR = r"\[(?P<word>[^|\[\]]*)(?:\|(?P<columns>[^\[\]]*))?\]"
 _WORDS = "|".join(map(re.escape, sorted(SHELL_WORDS, key=len, reverse=True)))
 HEADER = "header"
+UNSURE = "unsure"
 OPENINGS = (
     # "mem00:" alone may be anything; it is looked at when the entry may have been cut behind it.
-    opening(Form.NUMBERED.name, ("mem",), r"\bmem(?P<number>\d{2,6}):(?=\s*(?:\[|type\s*=|$))"),
+    opening(Form.NUMBERED.name, "mem", r"\bmem(?P<number>\d{2,6}):(?=\s*(?:\[[^\[\]]*(?:\||$)|type\s*=|$))"),
     # Not "efi: memattr:  0x...": that is another table (drivers/firmware/efi/memattr.c).
-    opening(
-        Form.PLAIN.name,
-        ("-0x", "efi:"),
-        r"\befi:\s+(?=0x[0-9a-f]{8,17}\s*-)|^\s*(?=0x[0-9a-f]{12,16}-0x[0-9a-f]{12,17}\s+\[[a-z])",
-    ),
-    opening(Form.XEN.name, ("type",), r"\b(?=[0-9a-f]{13,16}-[0-9a-f]{13,17}\s+type\s*=)"),
+    opening(Form.PLAIN.name, "efi:", r"\befi:\s+(?=0x[0-9a-f]{8,17}\s*-)"),
+    opening(UNSURE, "efi:", r"\befi:\s*(?=(?:0x?[0-9a-f]*)?$)"),
+    opening(UNSURE, "-0x", r"^[\s>]*(?=0x[0-9a-f]{12,16}-0x[0-9a-f]{12,17}(?:\s+\[[a-z]|\s*$))"),
+    opening(Form.XEN.name, "type", r"\b(?=[0-9a-f]{13,16}-[0-9a-f]{13,17}\s+type\s*=)"),
     opening(
         Form.SHELL.name,
-        ("-",),
-        rf"^[\s>]*(?=(?:{_WORDS}|[0-9a-f]{{8}})\s+[0-9a-f]{{16}}-[0-9a-f]{{16}}\s+[0-9a-f]{{8,16}}\b)",
+        "00000",
+        rf"\b(?=(?:{_WORDS}|[0-9a-f]{{8}})\s+[0-9a-f]{{16}}-[0-9a-f]{{16}}\s+[0-9a-f]{{8,16}}\b)",
     ),
-    opening(
-        HEADER,
-        ("efi memory map", "type"),
-        r"Processing EFI memory map|\bEFI memory map:|^[\s>]*Type\s+Start\s+End\s+#",
-    ),
+    opening(HEADER, "efi memory map", r"Processing EFI memory map|\bEFI memory map:"),
+    opening(HEADER, "type", r"^[\s>]*Type\s+Start\s+End\s+#"),
 )
-"""Where an entry begins (the name is its Form's), or a map of entries without numbers (HEADER)."""
+"""Where an entry begins: the name is its Form's, or UNSURE when a PLAIN one may. HEADER: a map without numbers does."""
 ENTRIES = {
     # print_efi_memmap(), efi_print_memmap(): arch/x86/platform/efi/efi.c and its forerunners, arch/ia64/kernel/efi.c
     Form.NUMBERED: re.compile(

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.evidence.defect import Defect
-from harness.evidence.efiforms import ENTRIES, HEADER, OPENINGS, Form, entry_of, misfit
+from harness.evidence.efiforms import ENTRIES, HEADER, OPENINGS, UNSURE, Form, entry_of, misfit
 from harness.evidence.klog import Line
 from harness.evidence.maplines import Place, begins, candidates
 from harness.evidence.maplog import LogEntry, LogMap, MapKind, OddEntry, Remark
 
 _TITLES = {Form.XEN: "EFI memory map (Xen)", Form.SHELL: "EFI memory map (UEFI Shell)"}
+_NEAR_LINES = 3
 _SURE = re.compile(r"\befi:\s*mem\d+:$", re.IGNORECASE)
 
 
@@ -26,13 +27,15 @@ def efi_maps(lines: Sequence[Line]) -> tuple[tuple[LogMap, ...], tuple[Remark, .
     for name, begin, place in begins(OPENINGS, lines):
         if name == HEADER:
             reader.header()
+        elif name == UNSURE:
+            _read(reader, Form.PLAIN, 0, place, sure=False)
         else:
             _read(reader, Form[name], int(begin["number"]) if name == Form.NUMBERED.name else 0, place)
     whole = tuple(_map(item) for item in reader.maps if item.damage is None)
     return whole, tuple(item.damage for item in reader.maps if item.damage is not None)
 
 
-def _read(reader: _Reader, form: Form, number: int, place: Place) -> None:
+def _read(reader: _Reader, form: Form, number: int, place: Place, *, sure: bool = True) -> None:
     wrong: Defect | None = None
     for candidate, behind in candidates(place, OPENINGS):
         match = ENTRIES[form].match(candidate)
@@ -47,8 +50,9 @@ def _read(reader: _Reader, form: Form, number: int, place: Place) -> None:
                 if form is Form.NUMBERED and isinstance(entry, LogEntry) and (text := misfit(match, entry)):
                     reader.remark(form, Remark(place.line, text))
             return
-    if form is Form.NUMBERED and not place.shown and not _SURE.search(place.in_front):
-        return  # "mem00:" at the end of a line of other things
+    sure = sure or (reader.goes_on(form, place.line) and "[" in place.shown)
+    if not sure or (form is Form.NUMBERED and not place.shown and not _SURE.search(place.in_front)):
+        return  # such as "mem00:" at the end of a line of other things
     name = f"mem{number:02}" if form is Form.NUMBERED else "an entry"
     why = wrong.text if wrong is not None else f"is not as it is printed: {place.shown!r}"
     reader.damage(form, number, Remark(place.line, f"{name} {why}"))
@@ -108,6 +112,11 @@ class _Reader:
     def header(self) -> None:
         """A map without numbers begins behind it."""
         self._open = {form: item for form, item in self._open.items() if form is Form.NUMBERED}
+
+    def goes_on(self, form: Form, line: int) -> bool:
+        """Is the last entry of a map near?"""
+        last = self._open[form].last if form in self._open else None
+        return last is not None and line - last.line <= _NEAR_LINES
 
     def damage(self, form: Form, number: int, remark: Remark) -> None:
         """An entry cannot be read: neither can its map."""

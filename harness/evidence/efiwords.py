@@ -26,7 +26,7 @@ _TYPES = (
 """memory_type_name[] by number; the longer words are those of kernels before v5.7, those in one word the Shell's."""
 SHELL_WORDS = tuple(word for words in _TYPES for word in words if " " not in word)
 """What the first column of the Shell's listing may say, apart from an OEM's type."""
-_NUMBERS = {word.casefold(): number for number, words in enumerate(_TYPES) for word in words}
+_NUMBERS = {word.replace(" ", "").casefold(): number for number, words in enumerate(_TYPES) for word in words}
 _ATTRIBUTES = {
     "UC": 0,
     "WC": 1,
@@ -50,9 +50,9 @@ _ATTRIBUTES = {
 def type_number(word: str) -> int | None:
     """EFI_MEMORY_TYPE of a word such as ``Boot Data``, or of ``type=2147483648``; None for an unknown word.
 
-    Upper and lower case are one, and so is any white space: terminals and mailers change both.
+    Upper and lower case are one, and blanks do not count: terminals and mailers take them away.
     """
-    word = " ".join(word.split()).casefold()
+    word = "".join(word.split()).casefold()
     if word.startswith("type="):
         digits = word.removeprefix("type=")
         return int(digits) if digits.isdecimal() and len(digits) <= 10 else None

@@ -11,6 +11,7 @@ from harness.evidence.klog import Line
 MAX_LINES = 5
 """An entry of some 130 characters, cut at 40 and quoted: no more."""
 _QUOTE = re.compile(r"[\s>]*")
+_MARKS = re.compile(r"(?:[ \t]*>)+ ?|")
 _SHOWN = 120
 
 
@@ -19,14 +20,14 @@ class Opening:
     """How something begins that is looked for in a line."""
 
     name: str
-    hints: tuple[str, ...]
-    """In lower case: the pattern is tried on lines that have one of these. Searching each line for each is too slow."""
+    hint: str
+    """In lower case: the pattern is tried on lines that have it. Searching each line for each is too slow."""
     pattern: re.Pattern[str]
 
 
-def opening(name: str, hints: tuple[str, ...], pattern: str) -> Opening:
+def opening(name: str, hint: str, pattern: str) -> Opening:
     """Upper and lower case are one."""
-    return Opening(name, hints, re.compile(pattern, re.IGNORECASE))
+    return Opening(name, hint, re.compile(pattern, re.IGNORECASE))
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,14 @@ def begins(openings: Sequence[Opening], lines: Sequence[Line]) -> Iterator[tuple
 
 def _found(openings: Sequence[Opening], line: str) -> list[tuple[str, re.Match[str]]]:
     low = line.lower()
-    possible = [item for item in openings if any(hint in low for hint in item.hints)]
+    possible = [item for item in openings if item.hint in low]
     if not possible:
         return []
     found = [(item.name, match) for item in possible for match in item.pattern.finditer(line)]
     kept: list[tuple[str, re.Match[str]]] = []
     for name, match in sorted(found, key=lambda one: one[1].start()):
-        if not kept or (match.start() >= kept[-1][1].end() and match.start() > kept[-1][1].start()):
+        # What is only looked ahead to, right behind another opening, is what that one opens.
+        if not kept or match.start() > kept[-1][1].end() or (match[0] and match.start() == kept[-1][1].end()):
             kept.append((name, match))
     return kept
 
@@ -97,8 +99,7 @@ def candidates(place: Place, openings: Sequence[Opening]) -> Iterator[tuple[str,
     for behind, line in enumerate(place.text[place.index + 1 : place.index + MAX_LINES], place.index + 2):
         if _found(openings, line):
             return
-        plain = _QUOTE.sub("", line, count=1)
-        soft.append(plain)
-        hard.append(plain.removesuffix("="))
+        soft.append(_QUOTE.sub("", line, count=1))
+        hard.append(_MARKS.sub("", line, count=1).removesuffix("="))
         yield "\n".join(soft), behind
         yield "".join(hard), behind

@@ -210,6 +210,25 @@ def test_a_map_without_numbers_ends_where_the_next_begins() -> None:
     assert [len(item.entries) for item in maps(header + line + header + other + line)] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    "torn",
+    [
+        "efi:   0x000050000000-0x0000501fffff [Conventional|   |",
+        "0x000050000000-0x0000501fffff [Conventional|   |",
+        "efi:   0x000050000000-0x0000501fffff [Convntional|   |  |WB|WT|WC|UC]",
+    ],
+)
+def test_a_map_without_numbers_of_which_an_entry_is_torn(torn: str) -> None:
+    line = "efi:   0x000040000000-0x0000401fffff [Conventional|   |  |WB|WT|WC|UC]"
+    found = damage(f"{line}\n{torn}\n{line.replace('00004', '00006')}\n")
+    assert found.line == 2
+
+
+@pytest.mark.parametrize("other", ["efi:", "0x000050000000-0x0000501fffff [mem]", "mem00:", "see mem00: [1] and"])
+def test_what_only_looks_like_an_entry(other: str) -> None:
+    assert maps(f"{other}\nand so on\n") == ()
+
+
 def test_efi_maps_come_first() -> None:
     log = f"BIOS-e820: [mem 0x0000000000000000-0x000000000009ffff] usable\n{OLD}\n"
     assert [item.kind for item in mapread.read(log.encode()).maps] == [MapKind.EFI, MapKind.E820]
