@@ -23,6 +23,8 @@ class Line:
     text: str
     kernel: bool = False
     """The kernel printed it: a stamp of printk's stands in front, or a journal says ``kernel:``."""
+    caller: str = ""
+    """``T123`` or ``C0``: who printed it, with CONFIG_PRINTK_CALLER."""
 
 
 class Tone(StrEnum):
@@ -108,7 +110,7 @@ def _line(number: int, offset: int, raw: bytes) -> Line:
     prefix = prefix_of(text)
     if not prefix.kernel:
         return Line(number, offset, None, text)
-    return Line(number, offset, prefix.time_s, text[prefix.end :], kernel=True)
+    return Line(number, offset, prefix.time_s, text[prefix.end :], kernel=True, caller=prefix.caller)
 
 
 # (pattern, subject, tone, meaning). Sources: drivers/firmware/efi/{esrt,efi-bgrt,memattr,efi}.c, drivers/acpi/bgrt.c
