@@ -104,6 +104,7 @@ def test_any_of_them_around_the_kernels_own(outer: str, inner: str):
         "NMI watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [swapper/0:1]",
         "[ INFO: possible circular locking dependency detected ]",
         "[<ffffffff81000000>] foo+0x1/0x2",
+        "[<80165450>] (memcpy) from [<8163f8d8>] (dtb_copy+0x88/0x100)",
         "(XEN) [2026-03-02 08:09:10] Panic on CPU 0:",
         "(XEN) [  12.345678] Panic on CPU 0:",
         "rtc_cmos 00:03: setting system clock to 2026-11-21T08:38:05 UTC (1)",

@@ -68,8 +68,8 @@ _CTIME = (
     rf"|\[[^\W\d_]{{3,4}}\.?{_S}*\d{{1,2}}{_S}+\d\d:\d\d\]"
 )
 _STAMP = (
-    rf"\[{_S}*(?P<seconds>\d{{1,10}}[.,]\d{{2,9}}){_S}*(?:<[\d.,+ \t]+>{_S}*)?\]"  # printk; dmesg --show-delta
-    rf"|\[{_S}*(?:\+\d+\.\d+|<[\d.,+ \t]+>){_S}*\]"  # dmesg -H, --time-format=delta
+    rf"\[{_S}*(?P<seconds>\d{{1,10}}[.,]\d{{2,9}}){_S}*(?:<[ \t+]*\d+[.,]\d+>{_S}*)?\]"  # printk; dmesg --show-delta
+    rf"|\[{_S}*(?:\+\d+\.\d+|<[ \t+]*\d+[.,]\d+>){_S}*\]"  # dmesg -H, --time-format=delta
     rf"|{_CTIME}"
     rf"|\[{_S}*(?P<caller>[TC]\d+){_S}*\]"
     r"|(?:[\w.+~-]+,)?\d{1,4},\d+,(?P<micros>\d+),[^;\s]{1,80};"  # /dev/kmsg, netconsole's extended records
