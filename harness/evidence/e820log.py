@@ -63,8 +63,13 @@ _WHO = r"(?:BIOS-[\w-]+|Xen|user|modified|extended|reserve\s+setup_data|EFI)"
 _OPENINGS = (
     opening(Form.BRACKETS.name, "[mem", rf"\b{_WHO}:\s*(?=\[mem\b)"),
     opening(Form.DASH.name, " -", rf"\b{_WHO}:\s*(?={_HEX}\s+-)"),
-    opening(Form.XEN.name, ", 00", r"(?=\[[0-9a-f]{16},\s+[0-9a-f]{16}\])"),
-    opening(Form.XEN_DASH.name, " - ", r"\b(?=[0-9a-f]{16}\s+-\s+[0-9a-f]{16}\s+(?:\(|type\b))"),
+    opening(Form.DASH.name, "0000", rf"\b{_WHO}:\s*(?=[0-9a-f]{{16}}\s*$)"),
+    opening(Form.XEN.name, "[0000", r"(?=\[[0-9a-f]{16},(?:\s+[0-9a-f]{16}\]|\s*$))"),
+    opening(
+        Form.XEN_DASH.name,
+        "0000",
+        r"(?<![0-9a-f])(?<!- )(?=[0-9a-f]{16}(?:\s+-(?:\s+[0-9a-f]{16}(?:\s+(?:\(|type\b)|\s*$)|\s*$)|\s*$))",
+    ),
     opening(Form.SYSFS.name, "-0x", rf"^[\s>]*(?=0x{_HEX}-0x{_HEX}\s+[A-Z])"),
     opening("gap", "[gap", rf"\b{_WHO}:\s*(?=\[gap\b)"),
     opening("change", "e820", r"\be820:\s+(?:update|remove)\s+(?=\[mem\b)|\be820\s+(?:update|remove)\s+range:\s+"),

@@ -52,7 +52,7 @@ ENTRIES = {
     # print_efi_memmap(), efi_print_memmap(): arch/x86/platform/efi/efi.c and its forerunners, arch/ia64/kernel/efi.c
     Form.NUMBERED: re.compile(
         rf"\s*(?:type\s*=\s*(?P<type>\d+)\s*,\s*attr\s*=\s*0x(?P<bits>{_HEX})\s*,|{_TYPEATTR})"
-        rf"\s*range\s*=?\s*\[\s*0x(?P<start>{_HEX})\s*-\s*0x(?P<end>{_HEX})\s*(?P<bracket>[)\]])"
+        rf"\s*range\s*=\s*\[\s*0x(?P<start>{_HEX})\s*-\s*0x(?P<end>{_HEX})\s*(?P<bracket>[)\]])"
         r"(?:\s*\(\s*(?P<size>\d+)\s*(?P<unit>[KMGTP]B)\))?(?P<invalid>\s*\(invalid\))?",
         re.IGNORECASE,
     ),

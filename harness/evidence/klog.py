@@ -195,11 +195,7 @@ def banners(log: Iterable[Line]) -> tuple[Banner, ...]:
 
     Only lines that the kernel printed count, so that a /proc/version shown on the console does not.
     """
-    return tuple(
-        Banner(line, match["release"])
-        for line in log
-        if line.kernel and (match := _BANNER.match(line.text))
-    )
+    return tuple(Banner(line, match["release"]) for line in log if line.kernel and (match := _BANNER.match(line.text)))
 
 
 _CONFIG_LINE = re.compile(r"efi: (?=\(?[A-Za-z][A-Za-z0-9 .]*=0x[0-9a-f])")

@@ -53,17 +53,12 @@ class Place:
         return self.text[self.index][: self.start]
 
 
-def texts(lines: Sequence[Line]) -> list[str]:
-    """The lines' text as entries are looked for in it; ``=3D`` is how a raw mail writes ``=`` (RFC 2045)."""
-    return [line.text.replace("=3D", "=") if "=3D" in line.text else line.text for line in lines]
-
-
 def begins(openings: Sequence[Opening], lines: Sequence[Line]) -> Iterator[tuple[str, re.Match[str], Place]]:
     """Where something begins, and the opening's name; several on a line, since line ends get lost.
 
     A Place begins where the match ends. Of two openings at one place the first counts.
     """
-    text = texts(lines)
+    text = [line.text for line in lines]
     for index, line in enumerate(text):
         found = _found(openings, line)
         for number, (name, match) in enumerate(found, 1):
@@ -88,18 +83,17 @@ def _found(openings: Sequence[Opening], line: str) -> list[tuple[str, re.Match[s
 def candidates(place: Place, openings: Sequence[Opening]) -> Iterator[tuple[str, int]]:
     """What may be the whole entry, from the likeliest on, each with the index of the line behind it.
 
-    Mailers cut at white space; terminals and raw mails (with ``=``) anywhere. A line in which something else begins
-    goes on with nothing.
+    Mailers cut at white space, terminals anywhere. A line in which something else begins goes on with nothing.
     """
     first = place.text[place.index][place.start : place.stop]
     yield first, place.index + 1
     if place.stop is not None:
         return
-    soft, hard = [first], [first.removesuffix("=")]
+    soft, hard = [first], [first]
     for behind, line in enumerate(place.text[place.index + 1 : place.index + MAX_LINES], place.index + 2):
         if _found(openings, line):
             return
         soft.append(_QUOTE.sub("", line, count=1))
-        hard.append(_MARKS.sub("", line, count=1).removesuffix("="))
+        hard.append(_MARKS.sub("", line, count=1))
         yield "\n".join(soft), behind
         yield "".join(hard), behind
