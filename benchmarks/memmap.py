@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from harness.evidence import mapread
 from harness.evidence.mapimport import scale
-from harness.report import memmap, memmapsvg
+from harness.report import memmap, memmapsvg, memmaptext
 
 SIZES = (500, 5000)
 AIM_RATIO = 20.0
@@ -53,7 +53,7 @@ def seconds(entries: int, rounds: int) -> dict[str, float]:
     columns = memmap.of_log([found, found], "log")
     steps: dict[str, Callable[[], object]] = {
         "read": lambda: mapread.read(log),
-        "show": lambda: memmap.to_text(columns, single=True),
+        "show": lambda: memmaptext.to_text(columns, single=True),
         "draw": lambda: memmapsvg.to_svg(columns, "log"),
         "import": lambda: scale(found.top, _GUEST_BYTES),
     }

@@ -16,7 +16,7 @@ from harness.evidence.ranges import Range
 from harness.load.logfile import STDIN, read_log
 from harness.model.base import parse_size
 from harness.model.memory import overlap_mistake
-from harness.report import memmap, memmapsvg
+from harness.report import memmap, memmapsvg, memmaptext
 from harness.run.observations import Observations
 from harness.run.store import read_record
 
@@ -116,9 +116,12 @@ def show_map(options: argparse.Namespace) -> Exit:
     if options.svg is not None:
         _write(options.svg, memmapsvg.to_svg(columns, title))
     if options.json:
-        print(json.dumps({"title": title, "maps": memmap.to_rows(columns), "damaged": damaged}, indent=1))
+        print(json.dumps({"title": title, "maps": memmaptext.to_rows(columns), "damaged": damaged}, indent=1))
         return Exit.OK
-    print(f"{title}\n\n{memmap.to_text(columns, single=not options.joined if not is_run else options.entries)}", end="")
+    print(
+        f"{title}\n\n{memmaptext.to_text(columns, single=not options.joined if not is_run else options.entries)}",
+        end="",
+    )
     for row in damaged:
         print(f"not shown: line {row['line']}: {row['text']}")
     return Exit.OK

@@ -14,7 +14,8 @@ from html import escape
 from itertools import pairwise
 
 from harness.evidence.ranges import merged
-from harness.report.memmap import Block, Column, Kind, size_text
+from harness.report.memmap import Block, Column, Kind
+from harness.report.memmaptext import size_text
 
 _COLOURS = {
     Kind.FREE: "#d7f0d2",

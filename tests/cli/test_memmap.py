@@ -21,7 +21,7 @@ from harness.evidence import mapimport, mapread
 from harness.evidence.maplog import contradictions
 from harness.load import yaml12
 from harness.model.memory import MapFile
-from harness.report import memmap, memmapsvg
+from harness.report import memmap, memmapsvg, memmaptext
 
 HYPERV = TESTDATA / "memmaps/hyperv-2019.txt"
 RUN = TESTDATA / "runs/esrt-kexec-load-6.1"
@@ -305,8 +305,8 @@ def test_a_long_map_takes_no_time_that_grows_with_its_square() -> None:
         begin = time.process_time()
         columns = memmap.of_log(mapread.read(log.encode()).maps * 2, "x")
         assert len(columns[0].entries) == count
-        memmap.to_text(columns)
-        memmap.to_text(columns, single=True)
+        memmaptext.to_text(columns)
+        memmaptext.to_text(columns, single=True)
         memmapsvg.to_svg(columns, "x")
         return time.process_time() - begin
 
@@ -330,9 +330,9 @@ def test_no_log_makes_a_traceback(parts: list[str], cut: int) -> None:
     for data in (text, text[cut:]):
         found = mapread.read(data)
         columns = memmap.of_log(found.maps, "x")
-        memmap.to_text(columns, single=True)
-        memmap.to_text(columns)
-        json.dumps(memmap.to_rows(columns))
+        memmaptext.to_text(columns, single=True)
+        memmaptext.to_text(columns)
+        json.dumps(memmaptext.to_rows(columns))
         for item in found.maps:
             if not contradictions(item.entries):
                 memmapsvg.to_svg(memmap.of_log([item], "x"), "x")
