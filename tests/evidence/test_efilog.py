@@ -210,6 +210,42 @@ def test_a_map_without_numbers_ends_where_the_next_begins() -> None:
     assert [len(item.entries) for item in maps(header + line + header + other + line)] == [1, 2]
 
 
+def test_other_messages_between_entries() -> None:
+    """With memblock=debug."""
+    line = (
+        "> > [    0.000000] efi:   0x0000{0}0000000-0x0000{0}01fffff [Reserved           |   |  |  |   |WB|  |  |  ]\n"
+    )
+    other = "> > [    0.000000] memblock_add: [0x0000000000000000-0x0000000000000fff] reserve_regions+0x164/0x178\n"
+    head = "> > [    0.000000] efi: Processing EFI memory map:\n> > [    0.000000]  memory.cnt  = 0x1\n"
+    entries = the_map(head + line.format(5) + other + line.format(4) + other)
+    assert [(entry.region.range.start, entry.line) for entry in entries] == [(0x50000000, 3), (0x40000000, 5)]
+
+
+def test_a_raw_mail_that_quotes_a_wrapped_one() -> None:
+    log = (
+        "> > efi: [Firmware Bug]: Invalid EFI memory map entries:\n"
+        "> > efi: mem47: [Reserved           |   |  |  |  |  |  |  |  |   |  |  |=\n |\n"
+        "> > |  ] range=3D[0x0000000000000000-0x0000000000000000] (invalid)\n"
+        "> > efi: mem00: [Conventional Memory|   |  |  |  |  |  |  |   |WB|WT|W=\n"
+        "C|UC] range=3D[0x0000000000000000-0x000000000009dfff] (0MB)\n"
+    )
+    (only,) = mapread.read(log.encode()).maps
+    assert [(entry.region.range, entry.line) for entry in only.entries] == [(Range(0, 0x9E000), 5)]
+    assert [remark.line for remark in only.remarks] == [2]
+
+
+def test_arm64_before_4_0_prints_types_only() -> None:
+    log = "Processing EFI memory map:\n  0x0008ffe8f000-0x0008ffe91fff [Loader Data]\n"
+    log += "  0x0008fffb9000-0x0008fffccfff [Runtime Code]*\n  0x00000c000000-0x00000ffeffff [Memory Mapped I/O]\n"
+    entries = the_map(log)
+    assert [(entry.region.type, entry.region.range.start) for entry in entries] == [
+        (2, 0x8FFE8F000),
+        (5, 0x8FFFB9000),
+        (11, 0xC000000),
+    ]
+    assert not any(entry.attributes_known for entry in entries)
+
+
 @pytest.mark.parametrize(
     "torn",
     [
