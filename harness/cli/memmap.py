@@ -101,7 +101,7 @@ def import_map(options: argparse.Namespace) -> Exit:
     if options.output is not None:
         joins = mapimport.joined_count(found)
         made = f", {joins} made of several" if joins else ""
-        print(f"{options.output}: {len(found.entries)} entries, {len(found.lost)} lost{made}")
+        print(f"{_printable(str(options.output))}: {len(found.entries)} entries, {len(found.lost)} lost{made}")
     return Exit.OK
 
 
@@ -225,7 +225,12 @@ def _read(name: str) -> MapLog:
 
 
 def _title(name: str) -> str:
-    return "standard input" if name == STDIN else Path(name).name
+    return "standard input" if name == STDIN else _printable(Path(name).name)
+
+
+def _printable(name: str) -> str:
+    """A file's name may be no text; standard output refuses it then."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _write(path: Path | None, text: str) -> None:

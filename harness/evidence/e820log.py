@@ -18,7 +18,7 @@ from harness.evidence.maplines import Place, begins, candidates, opening
 from harness.evidence.maplog import WORD, LogEntry, LogMap, MapKind, OddEntry, Remark
 from harness.evidence.ranges import Range
 
-_HEX = r"[0-9a-f]+"
+_HEX = r"[0-9a-f]{1,24}"
 _WORDS = {
     "usable": 1,
     "system ram": 1,
@@ -42,7 +42,7 @@ _RAM_ATTRIBUTES = 0xF
 _WHAT = (
     r"(?P<what>(?:"
     + "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in sorted(_WORDS, key=len, reverse=True))
-    + r")(?![\w-])|(?:persistent(?:\s+RAM)?\s+\()?type\s+(?P<type>\d+)\b)"
+    + r")(?![\w-])|(?:persistent(?:\s+RAM)?\s+\()?type\s+(?P<type>\d{1,10})\b)"
 )
 
 
@@ -59,7 +59,7 @@ class Form(StrEnum):
     SYSFS = "0x...-0x... System RAM"
 
 
-_WHO = r"(?:BIOS-[\w-]+|Xen|user|modified|extended|reserve\s+setup_data|EFI)"
+_WHO = r"(?:BIOS-[\w-]{1,16}|Xen|user|modified|extended|reserve\s+setup_data|EFI)"
 _OPENINGS = (
     opening(Form.BRACKETS.name, "[mem", rf"\b{_WHO}:\s*(?=\[mem\b)"),
     opening(Form.DASH.name, " -", rf"\b{_WHO}:\s*(?={_HEX}\s+-)"),
@@ -74,7 +74,7 @@ _OPENINGS = (
     opening("gap", "[gap", rf"\b{_WHO}:\s*(?=\[gap\b)"),
     opening("change", "e820", r"\be820:\s+(?:update|remove)\s+(?=\[mem\b)|\be820\s+(?:update|remove)\s+range:\s+"),
     opening("header", "ram map:", r"\bRAM map:"),
-    opening("stray", "[mem", rf"[\w-]+:\s*(?=\[mem\s+0x{_HEX}-0x{_HEX}\]\s+(?:{_FIRST_WORDS})\b)"),
+    opening("stray", "[mem", rf"(?<![\w-])[\w-]{{1,40}}:\s*(?=\[mem\s+0x{_HEX}-0x{_HEX}\]\s+(?:{_FIRST_WORDS})\b)"),
 )
 _ENTRIES = {
     Form.BRACKETS: re.compile(rf"\[mem\s+0x(?P<start>{_HEX})\s*-\s*0x(?P<last>{_HEX})\]\s+{_WHAT}", re.IGNORECASE),

@@ -26,7 +26,7 @@ class Form(StrEnum):
     SHELL = "the UEFI Shell's memmap"
 
 
-_HEX = r"[0-9a-f]+"
+_HEX = r"[0-9a-f]{1,24}"  # of more than 64 bits a kernel prints 20 digits
 _TYPEATTR = r"\[(?P<word>[^|\[\]]*)(?:\|(?P<columns>[^\[\]]*))?\]"
 _WORDS = "|".join(map(re.escape, sorted(SHELL_WORDS, key=len, reverse=True)))
 HEADER = "header"
@@ -51,16 +51,16 @@ OPENINGS = (
 ENTRIES = {
     # print_efi_memmap(), efi_print_memmap(): arch/x86/platform/efi/efi.c and its forerunners, arch/ia64/kernel/efi.c
     Form.NUMBERED: re.compile(
-        rf"\s*(?:type\s*=\s*(?P<type>\d+)\s*,\s*attr\s*=\s*0x(?P<bits>{_HEX})\s*,|{_TYPEATTR})"
+        rf"\s*(?:type\s*=\s*(?P<type>\d{{1,10}})\s*,\s*attr\s*=\s*0x(?P<bits>{_HEX})\s*,|{_TYPEATTR})"
         rf"\s*range\s*=\s*\[\s*0x(?P<start>{_HEX})\s*-\s*0x(?P<end>{_HEX})\s*(?P<bracket>[)\]])"
-        r"(?:\s*\(\s*(?P<size>\d+)\s*(?P<unit>[KMGTP]B)\))?(?P<invalid>\s*\(invalid\))?",
+        r"(?:\s*\(\s*(?P<size>\d{1,12})\s*(?P<unit>[KMGTP]B)\))?(?P<invalid>\s*\(invalid\))?",
         re.IGNORECASE,
     ),
     # reserve_regions(), drivers/firmware/efi/{efi,arm}-init.c and arch/arm64/kernel/efi.c
     Form.PLAIN: re.compile(rf"\s*0x(?P<start>{_HEX})\s*-\s*0x(?P<end>{_HEX})\s*{_TYPEATTR}", re.IGNORECASE),
     # efi_init_memory(), xen/common/efi/boot.c
     Form.XEN: re.compile(
-        rf"\s*(?P<start>{_HEX})-(?P<end>{_HEX})\s+type\s*=\s*(?P<type>\d+)\s+attr\s*=\s*(?P<bits>[0-9a-f]{{16}})",
+        rf"\s*(?P<start>{_HEX})-(?P<end>{_HEX})\s+type\s*=\s*(?P<type>\d{{1,10}})\s+attr\s*=\s*(?P<bits>[0-9a-f]{{16}})",
         re.IGNORECASE,
     ),
     # UefiShellDebug1CommandsLib/MemMap.c
@@ -86,7 +86,7 @@ def entry_of(form: Form, number: int, match: re.Match[str], line: int) -> LogEnt
     elif said.get("columns") is not None:
         attributes = attribute_bits(said["columns"])
     if kind is None or kind >= 1 << 32 or attributes is None or attributes >= WORD:
-        return Defect(f"has a memory type or an attribute that is unknown: {' '.join(match[0].split())!r}")
+        return Defect(f"has a memory type or an attribute that is unknown: {' '.join(match[0].split())[:160]!r}")
     start, end = int(said["start"], 16), int(said["end"], 16) + (said.get("bracket", "]") == "]")
     why = _odd(start, end)
     if why:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -291,6 +292,15 @@ def test_a_compressed_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "damaged gzip data" in capsys.readouterr().err
 
 
+def test_a_name_that_is_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.log")
+    Path(odd).write_text(ONE)
+    assert main(["memmap", "show", odd]) == 0
+    assert main(["memmap", "import", odd]) == 0
+    assert main(["memmap", "import", odd, "-o", odd]) == 0
+    assert capsys.readouterr().out.encode("utf-8").count(b"udcff.log") == 4
+
+
 def test_show_from_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(HYPERV.read_bytes())))
     assert main(["memmap", "show", "-"]) == 0
@@ -321,6 +331,32 @@ PARTS = [
     "BIOS-e820: [gap 0x0000000000000000-0x000000000000ffff]\n",
     "Available  0000000000001000-000000000009FFFF 000000000000009F 000000000000000F\n",
 ]
+
+
+LONG = "9" * 100_000
+HARD = {
+    "a number": f"efi: mem00: type={LONG}, attr=0xf, range=[0x0-0x1000) (0MB)",
+    "an address": f"efi: mem00: type=7, attr=0xf, range=[0x0-0x{LONG}) (0MB)",
+    "a size": f"efi: mem00: type=7, attr=0xf, range=[0x0-0x1000) ({LONG}MB)",
+    "attributes": f"efi: mem00: [Conventional|attr=0x{LONG}] range=[0x0-0x1000) (0MB)",
+    "a word": f"efi: mem00: [{LONG}|   |WB] range=[0x0-0x1000) (0MB)",
+    "an e820 type": f"BIOS-e820: [mem 0x0000000000000000-0x0000000000000fff] type {LONG}",
+    "a name": f"{'a' * 200_000} BIOS-{'BIOS-' * 20_000}: [mem 0x0000000000000000-0x0000000000000fff] usable",
+    "a line": "efi: mem00: type=7, attr=0xf, range=[0x1000-0x2000) (0MB) " * 3_000,
+    "openings": "efi: mem00: [" * 4_000 + "mem00:" * 4_000 + "BIOS-e820: [mem " * 4_000 + "efi: 0x00000000-" * 4_000,
+    "blanks": ("efi:" + " " * 1000) * 1000 + ">" * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_what_is_too_long_is_refused_in_no_time(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.log").write_text(HARD[name] + "\n")
+    begin = time.process_time()
+    status = main(["memmap", "import", str(tmp_path / "x.log")])
+    assert time.process_time() - begin < 20
+    err = capsys.readouterr().err
+    assert status == (0 if name in ("a size", "a line") else 2)
+    assert len(err) < 2000
 
 
 @settings(max_examples=150, deadline=None)
