@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import PAGE_BYTES, Range
 
+RESERVED = 0
 BOOT_SERVICES_DATA = 4
 CONVENTIONAL = 7
 RUNTIME = 1 << 63
@@ -71,7 +72,7 @@ class EfiRegion:
     @property
     def type_name(self) -> str:
         """The spec's name without ``Efi``, such as ``BootServicesData``; ``type 0x70000001`` for an OEM's."""
-        return TYPE_NAMES[self.type] if self.type < len(TYPE_NAMES) else f"type {self.type:#x}"
+        return type_name(self.type)
 
     @property
     def attribute_names(self) -> tuple[str, ...]:
@@ -86,6 +87,11 @@ class EfiRegion:
     def runtime(self) -> bool:
         """Is EFI_MEMORY_RUNTIME (bit 63) set?"""
         return bool(self.attributes & RUNTIME)
+
+
+def type_name(number: int) -> str:
+    """The spec's name of an EFI_MEMORY_TYPE without ``Efi``; ``type 0x70000001`` for one that it does not name."""
+    return TYPE_NAMES[number] if number < len(TYPE_NAMES) else f"type {number:#x}"
 
 
 def parse_descriptors(data: bytes, descriptor_size_bytes: int) -> tuple[EfiRegion, ...] | Defect:

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.evidence.maps.efilog import LogEntry
-from harness.evidence.maps.efimap import CONVENTIONAL, RUNTIME
+from harness.evidence.listings.entries import LogEntry, OddEntry
+from harness.evidence.listings.mapjoin import Piece, joined, told
+from harness.evidence.listings.mappages import whole_pages
+from harness.evidence.maps.efimap import CONVENTIONAL, RESERVED, RUNTIME, type_name
 from harness.evidence.ranges import Range
-from harness.model.words.memorymap import LostEntry, MapEntry, MapFile, RangeType, ram
+from harness.model.words.memorymap import MAX_RANGES, LostEntry, MapEntry, MapFile, RangeType, ram
 
 FIRMWARE_ROOM_BYTES = 80 * 2**20
 """What OVMF has for itself below the top of the low RAM: 70 MiB at 2 GiB (2022.11). An imported map ends below it."""
@@ -19,6 +21,8 @@ _USUAL = 0xF
 """UC, WC, WT and WB: what EDK2 says of RAM."""
 _MMIO, _MMIO_PORT = 11, 12
 _WRITE_BACK = 1 << 3
+_ADDRESSABLE = 2**52
+"""What the processor has of physical address bits at most; a map file names no address behind it."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +37,24 @@ class _Squeeze:
         return self.cut.size_bytes
 
 
-def scale(entries: Sequence[LogEntry], memory_bytes: int, source: str = "") -> MapFile:
+def scale(entries: Sequence[LogEntry], memory_bytes: int, source: str = "", odd: Sequence[OddEntry] = ()) -> MapFile:
     """A map for a guest with so much memory.
 
     Addresses stay as they are as far as the guest has memory there. Where it has less, one piece is taken out: it ends
     with the largest free range below 4 GiB, so that what firmware keeps at the top of its memory comes along. It ends
     below the memory that OVMF itself has at the top. Above 4 GiB everything is as it was, or lost.
+
+    Of more than MAX_RANGES entries some are joined (mapjoin.joined()), which their notes tell.
+
+    Args:
+        odd: entries that describe no memory; they are lost, each with its reason.
     """
+    entries, dropped = whole_pages(entries)
     low_end = ram(memory_bytes)[0][1] - FIRMWARE_ROOM_BYTES
     squeeze = _squeeze(entries, low_end)
-    placed: list[MapEntry] = []
-    lost: list[LostEntry] = []
+    placed: list[Piece] = []
+    lost = [_odd(item) for item in odd]
+    lost += [_lost(entry, entry.region.range, "no whole page of it is left by its neighbours") for entry in dropped]
     for entry in entries:
         why = _not_memory(entry)
         if why:
@@ -52,12 +63,25 @@ def scale(entries: Sequence[LogEntry], memory_bytes: int, source: str = "") -> M
         pieces = list(_pieces(entry.region.range, squeeze, memory_bytes))
         placed += [_placed(entry, piece, now) for piece, now, _ in pieces if now is not None]
         lost += [_lost(entry, piece, reason) for piece, now, reason in pieces if now is None]
+    kept, left_out = joined(placed, MAX_RANGES)
+    lost += [_left_out(piece) for piece in left_out]
     return MapFile.model_construct(
         source=source,
         memory=memory_bytes,
-        entries=sorted(placed, key=lambda item: item.at),
+        entries=[_entry(piece) for piece in kept],
         lost=sorted(lost, key=lambda item: item.at),
     )
+
+
+def _entry(piece: Piece) -> MapEntry:
+    return MapEntry(at=piece.at, size=piece.size, type=piece.type, note=told(piece) if piece.mixed else piece.note)
+
+
+def _left_out(piece: Piece) -> LostEntry:
+    why = (
+        f"{told(piece) if piece.mixed else piece.note}: left out, for the EFI agent takes {MAX_RANGES} entries at most"
+    )
+    return LostEntry(at=piece.at, size=piece.size, type=piece.type.value, why=why)
 
 
 def _squeeze(entries: Sequence[LogEntry], low_end: int) -> _Squeeze:
@@ -80,7 +104,7 @@ def _not_memory(entry: LogEntry) -> str:
         return "no memory of a PC is listed from 0xa0000 to 0xfffff"
     if not RangeType.has(region.type):
         return f"{region.type_name} cannot be made"
-    if region.type in (_MMIO, _MMIO_PORT) or (region.type == 0 and not region.attributes & _WRITE_BACK):
+    if region.type in (_MMIO, _MMIO_PORT) or (region.type == RESERVED and not region.attributes & _WRITE_BACK):
         return "not RAM but devices of that machine"
     if region.range.start < _FOUR_GIB < region.range.end:
         return "it crosses 4 GiB, where no PC has RAM in one piece"
@@ -108,31 +132,51 @@ def _pieces(where: Range, squeeze: _Squeeze, memory_bytes: int) -> Iterator[tupl
         yield gone, None, squeeze.reason
 
 
-def _placed(entry: LogEntry, piece: Range, start: int) -> MapEntry:
+def _placed(entry: LogEntry, piece: Range, start: int) -> Piece:
     said = [f"mem{entry.number:02}"]
     if start != piece.start:
         said.append(f"was at {piece.start:#x}")
     if piece != entry.region.range:
         said.append(f"{piece.size_bytes:#x} of {entry.region.range.size_bytes:#x} bytes")
     odd = entry.region.attributes & ~RUNTIME
-    if odd != _USUAL:
+    if entry.words:
+        said.append(entry.words)
+    elif not entry.attributes_known:
+        said.append("attributes unknown")
+    elif odd != _USUAL:
         said.append(f"attributes were {entry.region.attributes:#x}")
-    return MapEntry(at=start, size=piece.size_bytes, type=RangeType.of(entry.region.type), note=", ".join(said))
+    kind = RangeType.of(entry.region.type)
+    return Piece(start, piece.size_bytes, kind, (entry.number,), ", ".join(said), was_at=piece.start)
 
 
 def _lost(entry: LogEntry, piece: Range, why: str) -> LostEntry:
-    kind = entry.region.type
-    name = RangeType.of(kind).value if RangeType.has(kind) else entry.region.type_name
-    return LostEntry(at=piece.start, size=piece.size_bytes, type=name, why=f"mem{entry.number:02}: {why}")
+    return _loss(entry.number, piece.start, piece.size_bytes, entry.region.type, why)
+
+
+def _odd(entry: OddEntry) -> LostEntry:
+    return _loss(entry.number, entry.start, 0, entry.type, entry.why)
+
+
+def _loss(number: int, start: int, size: int, kind: int, why: str) -> LostEntry:
+    name = RangeType.of(kind).value if RangeType.has(kind) else type_name(kind)
+    if start >= _ADDRESSABLE:
+        why, start = f"{why}; it begins at {start:#x}, which no processor can address", _ADDRESSABLE - 4096
+    return LostEntry(at=start, size=size, type=name, why=f"mem{number:02}: {why}")
 
 
 def to_yaml(found: MapFile) -> str:
     """The text of a map file (docs/memory-maps.md)."""
     whole = sum(item.size for item in found.entries)
+    joins = joined_count(found)
     head = [
         "# A memory map for firmware.memory.map of a scenario (docs/memory-maps.md), made by `harness memmap import`.",
         f"# {len(found.entries)} entries of {whole // 2**20} MiB can be asked for; {len(found.lost)} are lost. What",
         "# the firmware of a run has given of them is told in its verdict.",
+        *(
+            [f"# {joins} of them are joined from several, since the EFI agent takes at most {MAX_RANGES}."]
+            if joins
+            else []
+        ),
         f"source: {json.dumps(found.source)}",
         *([f"memory: {found.memory // 2**20}MiB"] if found.memory is not None else []),
         "entries:",
@@ -146,3 +190,8 @@ def to_yaml(found: MapFile) -> str:
         for item in found.lost
     ]
     return "\n".join([*head, *rows, *(["lost:", *lost] if lost else [])]) + "\n"
+
+
+def joined_count(found: MapFile) -> int:
+    """How many of its entries are made of several."""
+    return sum(" joined" in item.note for item in found.entries)
