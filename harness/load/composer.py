@@ -158,6 +158,12 @@ def _fast_loader() -> Any:
             yaml._yaml.CParser.__init__(self, text)
             _Dialect.__init__(self)
 
+        def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+            event: Any = self.peek_event()
+            if isinstance(event, yaml.ScalarEvent) and event.value == "" and event.implicit[0]:
+                raise yaml.YAMLError("the two parsers place an empty value differently")
+            return super().compose_node(parent, index)
+
     return FastLoader
 
 
