@@ -169,6 +169,18 @@ def test_every_scenario_is_read_by_the_fast_parser() -> None:
 
 
 @FAST
-@pytest.mark.parametrize("text", ["a:\t1\n", "a: 1\r\n", "\ufeffa: 1\n", "a: [1\n", "a: b: c\n", "--- a\n--- b\n", "[a, b: , c]\n", "a:\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a:\t1\n",
+        "a: 1\r\n",
+        "\ufeffa: 1\n",
+        "a: [1\n",
+        "a: b: c\n",
+        "--- a\n--- b\n",
+        "[a, b: , c]\n",
+        "a:\n",
+    ],
+)
 def test_what_the_parsers_may_take_differently_is_not_asked_of_the_fast_one(text: str) -> None:
     assert composer.compose_fast(text) is None
