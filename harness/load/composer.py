@@ -13,22 +13,19 @@ from typing import Any
 
 import yaml
 from yaml.composer import Composer
-from yaml.resolver import BaseResolver
 
 MAX_DEPTH = 40
 """Levels of nesting. The composer recurses, and so does the JSON parser that validates (limit about 200)."""
 TAG = "tag:yaml.org,2002:"
 
+_FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 _CORE_SCALARS = (
-    ("null", r"~|null|Null|NULL|", "~nN\0"),
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
-    (
-        "float",
-        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-        "-+.0123456789",
-    ),
+    ("null", re.compile(r"~|null|Null|NULL|"), "~nN"),
+    ("bool", re.compile(r"true|True|TRUE|false|False|FALSE"), "tTfF"),
+    ("int", re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"), "-+0123456789"),
+    ("float", re.compile(_FLOAT), "-+.0123456789"),
 )
+"""Kind, pattern, and the characters that one can begin with; of nothing the first is in every text."""
 _SAME_FOR_BOTH = re.compile("[\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]*")
 """Text without tabs, carriage returns, other line breaks, byte order marks and control characters."""
 
@@ -92,52 +89,62 @@ def compose_slow(text: str) -> Composed:
         raise OutOfRangeError(*((mark.line + 1, mark.column + 1) if mark else (1, 1))) from error
 
 
-class _Dialect(Composer, BaseResolver):
-    """PyYAML's composer over the events of either parser."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  filled below, once
+class _Dialect(Composer):
+    """PyYAML's composer over the events of either parser, less what the dialect has no use for."""
 
     def __init__(self) -> None:
-        Composer.__init__(self)
-        BaseResolver.__init__(self)
+        super().__init__()
         self.refused: list[Refused] = []
         self._depth = 0
 
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event: Any = self.peek_event()  # type: ignore[attr-defined]
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:  # noqa: ARG002  as PyYAML calls it
+        event = self._event()
         if isinstance(event, yaml.AliasEvent):
-            self.get_event()  # type: ignore[attr-defined]
             self._refuse(event, "is an alias, which is not supported; write it out, or use an axis of the matrix")
             start: Any = event.start_mark
             return yaml.ScalarNode(f"{TAG}null", "", start, start)
         if event.anchor is not None:
             self._refuse(event, f"'&{event.anchor}' is an anchor, which is not supported; use an axis of the matrix")
-            event.anchor = None
         if event.tag is not None:
             self._refuse(event, "has a tag ('!'), which is not supported; to get text, put it in quotes")
-            event.tag = None
-            event.implicit = (False, True) if isinstance(event, yaml.ScalarEvent) else True
         if self._depth >= MAX_DEPTH:
             raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
+        if isinstance(event, yaml.ScalarEvent):
+            return self._scalar(event)
         self._depth += 1
-        node: yaml.Node | None = super().compose_node(parent, index)
+        node = self._sequence(event) if isinstance(event, yaml.SequenceStartEvent) else self._mapping(event)
         self._depth -= 1
         return node
 
-    def descend_resolver(self, current_node: Any, current_index: Any) -> None:
-        """Nothing is resolved by its path here, and keeping track of it is a tenth of the work."""
+    def _event(self) -> Any:
+        return self.get_event()  # type: ignore[attr-defined]  # of the parser
 
-    def ascend_resolver(self) -> None:
-        """As :meth:`descend_resolver`."""
+    def _scalar(self, event: Any) -> yaml.Node:
+        tag = _tag(event.value) if event.tag is None and event.implicit[0] else f"{TAG}str"
+        return yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
+
+    def _sequence(self, start: Any) -> yaml.Node:
+        items = []
+        while not self.check_event(yaml.SequenceEndEvent):  # type: ignore[attr-defined]
+            items.append(self.compose_node(None, None))
+        return yaml.SequenceNode(f"{TAG}seq", items, start.start_mark, self._event().end_mark)
+
+    def _mapping(self, start: Any) -> yaml.Node:
+        items = []
+        while not self.check_event(yaml.MappingEndEvent):  # type: ignore[attr-defined]
+            items.append((self.compose_node(None, None), self.compose_node(None, None)))
+        return yaml.MappingNode(f"{TAG}map", items, start.start_mark, self._event().end_mark)
 
     def _refuse(self, event: Any, message: str) -> None:
         self.refused.append(Refused(event.start_mark, message))
 
 
-for _name, _pattern, _first in _CORE_SCALARS:
-    _Dialect.add_implicit_resolver(
-        TAG + _name, re.compile(rf"(?:{_pattern})\Z"), [char.replace("\0", "") for char in _first]
-    )
+def _tag(value: str) -> str:
+    """The type of a scalar without quotes."""
+    for kind, pattern, first in _CORE_SCALARS:
+        if value[:1] in first and pattern.fullmatch(value):
+            return f"{TAG}{kind}"
+    return f"{TAG}str"
 
 
 class _SlowLoader(_Dialect, yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):
@@ -157,6 +164,12 @@ def _fast_loader() -> Any:
         def __init__(self, text: str) -> None:
             yaml._yaml.CParser.__init__(self, text)
             _Dialect.__init__(self)
+
+        def _event(self) -> Any:
+            event: Any = self.get_event()
+            if isinstance(event, yaml.ScalarEvent) and event.value == "" and event.implicit[0]:
+                raise yaml.YAMLError("the two parsers place an empty value differently")
+            return event
 
     return FastLoader
 

@@ -65,8 +65,10 @@ def expand(document: Document, changes: Changes) -> tuple[list[tuple[str, Scenar
     axes, wrong_axes = matrix.axes_of(document, changes.axes)
     wrong_axes += matrix.use_mistakes(document)
     mistakes = [*_key_mistakes(document), *_id_mistakes(document), *wrong_axes, *_unfit_axes(document, changes)]
-    tree = {key: value for key, value in copy.deepcopy(document.tree).items() if key in file_keys()}
-    tree.pop("matrix", None)
+    known = set(file_keys()) - {"matrix"}
+    tree = {key: value for key, value in document.tree.items() if key in known}
+    if changes.settings or mapfile.names_one(tree):
+        tree = copy.deepcopy(tree)  # they change it in place
     mistakes += mapfile.include(document, tree)
     mistakes += apply_settings(document, tree, changes.settings)
     refused = {(mistake.line, mistake.column) for mistake in document.mistakes}

@@ -9,7 +9,7 @@ from typing import Any
 from harness.errors import Mistake, ScenarioErrors
 from harness.load import yaml12
 from harness.load.document import DocPath, Document
-from harness.load.messages import validate
+from harness.load.messages import validate, value_at
 from harness.load.words import show
 from harness.model.words.memorymap import MapFile
 
@@ -18,12 +18,16 @@ _ANY_ENTRY = {"at": 0, "size": 4096, "type": "conventional"}
 _EMPTY = "is empty; harness memmap import LOG writes a map file"
 
 
+def names_one(tree: Any) -> bool:
+    """Does a scenario name a map file?"""
+    wanted = value_at(tree, _PLACE)
+    return isinstance(wanted, dict) and "file" in wanted
+
+
 def include(document: Document, tree: Any) -> list[Mistake]:
     """Put the entries of the map file that a scenario names into ``tree``, and say what is wrong with either."""
-    wanted = tree
-    for part in _PLACE:
-        wanted = wanted.get(part) if isinstance(wanted, dict) else None
-    if not isinstance(wanted, dict) or "file" not in wanted:
+    wanted = value_at(tree, _PLACE)
+    if not names_one(tree):
         return []
     mistakes = list(_misused(document, wanted))
     name, hook = wanted["file"], wanted.get("hook", False)
