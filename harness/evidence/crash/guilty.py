@@ -146,7 +146,7 @@ _DISPATCH = re.compile(
     # sockets and netlink
     r"|do_dentry_open|vfs_open|_*sock_release|sk_common_release|_*sys_(?:[gs]etsockopt|connect|listen|accept4?|socketpair)"
     r"|smpboot_thread_fn|cpu_startup_entry|start_secondary|exit_to_user\w*"
-    r"|sock_(?:ioctl|do_ioctl|read_iter|write_iter)|_*sock_(?:sendmsg|recvmsg)\w*|_*sys_(?:sendmsg|recvmsg|sendto)"
+    r"|sock_common_\w+|sock_(?:ioctl|do_ioctl|read_iter|write_iter)|_*sock_(?:sendmsg|recvmsg)\w*|_*sys_(?:sendmsg|recvmsg|sendto)"
     r"|nfnetlink_rcv\w*|netlink_(?:dump|rcv_skb|unicast|sendmsg)|__netlink_dump_start|genl_\w+|rtnetlink_rcv\w*"
     # the border of user space
     r"|do_(?:fast_)?syscall_\w+|do_int80\w*|x64_sys_call|ia32_sys_call|entry_\w+|sysenter_\w+|stub_\w+|tracesys\w*"
@@ -165,16 +165,28 @@ def _stall(found: Sequence[Item], _generic: Generic) -> tuple[str, Sequence[str]
     last = max((index for index, function in enumerate(chain) if _INTERRUPT.search(function)), default=-1)
     if last < 0 and where_it_waited(chain):
         return "", chain
-    chain = [function for function in chain[last + 1 :] if "rcu" not in function]
+    outside = _below_dispatcher(chain[last + 1 :])
+    if last > 0 and (not outside or _PLUMBING.search(outside)):
+        # An idle processor, or a thread that only waits: the loop is in the interrupt's own work.
+        return _below_dispatcher(chain[:last]) or outside, chain
+    return outside, chain
+
+
+_PLUMBING = re.compile(r"^(?:kthread|smpboot_|worker_thread|ksoftirqd|run_ksoftirqd|cpu_|do_idle|default_idle|arch_cpu_idle)")
+
+
+def _below_dispatcher(chain: Sequence[str]) -> str:
+    """The function that something dispatched, or that user space reached by touching memory; empty: there is none."""
+    chain = [function for function in chain if "rcu" not in function]
     for index, function in enumerate(chain):
         if _MANY_CPUS.search(function):
-            return "smp_call_function", chain
+            return "smp_call_function"
         if index and _DISPATCH.search(function):
             below = chain[index - 1]
             if index > 1 and below.replace("compat_", "") == chain[index - 2]:
-                return chain[index - 2], chain
-            return below, chain
-    return next((below for below, function in itertools.pairwise(chain) if _USER_FAULT.search(function)), ""), chain
+                return chain[index - 2]
+            return below
+    return next((below for below, function in itertools.pairwise(chain) if _USER_FAULT.search(function)), "")
 
 
 def where_it_waited(chain: Sequence[str]) -> bool:
