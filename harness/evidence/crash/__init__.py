@@ -44,8 +44,8 @@ def find(log: Iterable[Line]) -> tuple[Crash, ...]:
             continue
         rest = parser.rest_of(everything, index, row)
         guilt = parser.blame_for(everything, index, row)
-        reason = parser.reason(row, everything[max(0, index - 5) : index], rest)
-        title = parser.title(row, match, rest, guilt, missing="", reason=reason)
+        said = parser.reason(row, everything[max(0, index - 5) : index], rest)
+        title = parser.title(row, match, rest, guilt, missing="", said=said)
         found.append(
             Crash(
                 title,

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from harness.evidence.crash.messages import Message
 from harness.evidence.crash.skip import is_generic
-from harness.evidence.crash.trace import Item, Mark, items, plain
+from harness.evidence.crash.trace import FIRMWARE, Item, Mark, items, plain
 
 
 class Where(StrEnum):
@@ -73,6 +73,8 @@ def blame(where: Where, messages: Sequence[Message], also_generic: str = "") -> 
         return is_generic(function) or (more is not None and more.search(function) is not None)
 
     function, chain = _WAYS[where](found, generic)
+    if where is Where.TRACE and _in_firmware(messages):
+        function, chain = FIRMWARE, [FIRMWARE, *chain]
     if where is Where.LOCK or (where is Where.DEPENDENCY and not function):
         function = _taken(messages, _TAKING, generic) or function or _any_taken(messages)
     elif where is Where.HELD:
@@ -86,6 +88,28 @@ def blame(where: Where, messages: Sequence[Message], also_generic: str = "") -> 
 def _frames(chain: Sequence[str]) -> tuple[str, ...]:
     return tuple(syscall_name(function) for function in chain if not is_generic(function))
 
+
+_NO_SYMBOL = re.compile(
+    r"(?:RIP:? +(?:0010:|0008:)?|EIP:? (?:0060:)?|pc : |epc ?: )\s*(?:\[<[0-9a-f]+>\]\s*){0,2}0x(?P<address>[0-9a-f]{1,16})$"
+)
+_CALLS_FIRMWARE = re.compile(r"\b_*(?:efi(?:64)?_(?:call|thunk|rts)|efi_call_rts|virt_efi_|efi_enter_virtual|arch_efi_call)\w*")
+_REGISTERS = 60
+"""So many messages behind its place, the backtrace of a fault has begun."""
+
+
+def _in_firmware(messages: Sequence[Message]) -> bool:
+    """Whether the processor was at an address that no symbol names, and a call of EFI runtime services led there.
+
+    Until 4.20 or so, and before SetVirtualAddressMap, firmware runs where it lies; a jump to zero is nobody's code.
+    """
+    for index, message in enumerate(messages[:_REGISTERS]):
+        if (place := _NO_SYMBOL.match(message.text)) and int(place["address"], 16) > _NULL_PAGE:
+            behind = messages[index + 1 : index + _REGISTERS]
+            return any(_CALLS_FIRMWARE.search(item.text) for item in behind)
+    return False
+
+
+_NULL_PAGE = 4096
 
 Generic = Callable[[str], bool]
 

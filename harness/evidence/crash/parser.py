@@ -46,19 +46,25 @@ def match(message: Message) -> tuple[Format, re.Match[str]] | None:
 _ACCESS = re.compile(r"(?P<access>Read|Write) (?:of size \d+|at addr )")
 
 
-def title(row: Format, matched: re.Match[str], rest: Sequence[Message], guilt: Blame, *, missing: str, reason: str) -> str:
-    """The title of a report. ``missing`` stands for the function of a report that should name one and does not."""
+def title(row: Format, matched: re.Match[str], rest: Sequence[Message], guilt: Blame, *, missing: str, said: Message | None) -> str:
+    """The title of a report. ``missing`` stands for the function of a report that should name one and does not.
+
+    ``said``: its reason, where that is a message of its own.
+    """
     groups = {name: _group(name, text) for name, text in matched.groupdict(default="").items() if name != "function"}
     given = given_function(matched)
     # A report that is cut off has at least a first line.
-    function = named(row, matched, guilt, strict=bool(missing)) or given
+    function = named(row, matched, guilt, strict=bool(missing)) or first_line_function(matched)
+    if row.reason is not Reason.HERE and said is None:
+        return row.unnamed
+    because = f": {titles.quoted(_reason_in(said))}" if said is not None else ""
     if not guilt.traced and row.alone and not missing:
         return row.alone.format(**groups)
-    if missing and not function and row.unnamed:
+    if missing and not function and row.unnamed and row.reason is Reason.HERE:
         return row.unnamed.format(said=matched[0].removeprefix("[ "), **groups)
     where = f" in {function}" if function else (f" in {missing}" if missing and row.where is not Where.NOWHERE else "")
     access = next((found["access"] for message in rest[:8] if (found := _ACCESS.match(message.text))), "")
-    return row.title.format(where=where, access=f" {access}" if access else "", function=given, reason=reason, **groups)
+    return row.title.format(where=where, access=f" {access}" if access else "", function=given, reason=because, **groups)
 
 
 # Lines that give no reason: the frames of Xen's panic, and what the decompressor says while nothing is wrong.
@@ -69,16 +75,17 @@ _NO_REASON = re.compile(
 _XEN = re.compile(r"\(XEN\) ?(?:\[[^\]]*\] ?)?")
 
 
-def reason(row: Format, before: Sequence[Message], behind: Sequence[Message]) -> str:
-    """``: REASON`` where a report says it beside its first line, else empty."""
+def reason(row: Format, before: Sequence[Message], behind: Sequence[Message]) -> Message | None:
+    """The message in which a report says its reason, beside its first line."""
     if row.reason is Reason.HERE:
-        return ""
+        return None
     near = behind[:4] if row.reason is Reason.BEHIND else before[:-5:-1]
-    for message in near:
-        text = _XEN.sub("", message.text).strip()
-        if text:
-            return "" if _NO_REASON.match(text) else f": {titles.normal(text)}"
-    return ""
+    said = next((message for message in near if _reason_in(message)), None)
+    return None if said is None or _NO_REASON.match(_reason_in(said)) else said
+
+
+def _reason_in(message: Message) -> str:
+    return _XEN.sub("", message.text).strip()
 
 
 def named(row: Format, matched: re.Match[str], guilt: Blame, *, strict: bool) -> str:
@@ -111,6 +118,12 @@ def _speaks_for_itself(row: Format, given: str) -> bool:
 def given_function(matched: re.Match[str]) -> str:
     """The function in the report's first line, or empty."""
     return plain(matched.groupdict().get("function") or "")
+
+
+def first_line_function(matched: re.Match[str]) -> str:
+    """The function in the report's first line, unless many reports begin in it."""
+    given = given_function(matched)
+    return "" if is_generic(given) else given
 
 
 def _group(name: str, text: str) -> str:

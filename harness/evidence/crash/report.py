@@ -175,22 +175,23 @@ def _report(reader: Reader, found: _Found, table: SymbolTable | None) -> Report:
     reach = extent(messages, row)
     rest = parser.rest_of(reach.messages, 0, row)
     guilt = parser.blame_for(reach.messages, 0, row)
-    reason = parser.reason(row, around.before(reader, begin, form), reach.messages[1:])
-    title = parser.title(row, found.match, rest, guilt, missing="corrupted", reason=reason)
+    said = parser.reason(row, around.before(reader, begin, form), reach.messages[1:])
+    title = parser.title(row, found.match, rest, guilt, missing="corrupted", said=said)
     function = parser.named(row, found.match, guilt, strict=True)
+    start = begin.start if said is None else min(begin.start, said.start)
     end = reach.messages[reach.last].end
     return Report(
         title=title,
         kind=row.kind,
         severity=reach.severity,
-        start=begin.start,
+        start=start,
         end=end,
-        frame=function or parser.given_function(found.match) or None,
+        frame=function or parser.first_line_function(found.match) or None,
         frames=guilt.frames,
         corrupted=_corrupted(reach, row, function != "", _DROPPED.search(reader.bytes(line, end)) is not None),
         signature=parser.signature(row, title, guilt.frames),
-        line=reader.line_number(begin.start),
-        epoch=reader.kernels(begin.start),
+        line=reader.line_number(start),
+        epoch=reader.kernels(start),
         backtrace=backtrace(message for message in rest if message.start < end),
     )
 
@@ -200,8 +201,15 @@ _TAIL = re.compile(
     r"|softlockup: hung tasks)"
 )
 _DROPPED = re.compile(rb"\*\* \d+ printk messages dropped")
+_PAUSE_S = 5.0
+"""A report is printed without such pauses: what comes later is behind it, although nothing marks its end."""
 _SOON = 12
 """So few messages behind the first line, another report is inside this one rather than behind it."""
+
+
+def _later(one: Message, other: Message) -> bool:
+    """Whether time went by between two messages."""
+    return one.time_s is not None and other.time_s is not None and other.time_s - one.time_s > _PAUSE_S
 
 
 def _corrupted(reach: Extent, row: Format, named: bool, dropped: bool) -> str | None:  # noqa: FBT001
@@ -212,7 +220,7 @@ def _corrupted(reach: Extent, row: Format, named: bool, dropped: bool) -> str | 
         return f"the beginning is missing: {m['what']} ends another report"
     if row.where not in (Where.NOWHERE, Where.GIVEN) and not named:
         return "the backtrace is missing, cut off, or names no function"
-    soon = {message.text for message in reach.messages[1:_SOON]}
-    if reach.other and reach.other in soon:
-        return f"another report begins inside it: {reach.other[:80]}"
+    other = next((message for message in reach.messages[1:_SOON] if message.text == reach.other), None)
+    if reach.other and other is not None and not _later(reach.messages[reach.last], other):
+        return f"another report begins inside it: {other.text[:80]}"
     return None
