@@ -72,7 +72,7 @@ def test_unknown_parameter(copy_of: CopyOf, told: Told) -> None:
         Cause.NO_CAPABILITY,
         2,
         "add_efi_memmap",
-        number,
+        f"console.log:{number}",
     )
 
 
