@@ -5,6 +5,7 @@
     │   └── ScenarioErrors       every mistake of one scenario file at once
     ├── HostError                this machine lacks something or refused something (exit 3)
     │   └── QemuError            QEMU did not start, died, or answered a command with an error
+    │       └── SilentQemuError  it does not answer any more
     └── Interrupted              the user asked to stop (exit 130)
 
 Errors carry objects (paths, marks, a hint), ``str()`` is one short line, and the cause is chained.
@@ -74,6 +75,10 @@ class QemuError(HostError):
         self.argv = tuple(argv)
         self.output = output
         self.status = status
+
+
+class SilentQemuError(QemuError):
+    """QEMU does not answer any more: the connection ended, or a command took longer than it may."""
 
 
 class Interrupted(HarnessError):

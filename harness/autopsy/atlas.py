@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.evidence import klog
-from harness.evidence.fvolume import ImageKey, image_key
-from harness.evidence.peimage import PeImage
+from harness.evidence.code.fvolume import ImageKey, image_key
+from harness.evidence.code.peimage import PeImage
+from harness.evidence.code.symbols import SymbolTable
+from harness.evidence.code.whose import Atlas, Reader, relocate_range
+from harness.evidence.maps.segments import Segment
+from harness.evidence.pagetable.virtual import View
 from harness.evidence.ranges import Range
-from harness.evidence.segments import Segment
-from harness.evidence.symbols import SymbolTable
-from harness.evidence.virtual import View
-from harness.evidence.whose import Atlas, Reader, relocate_range
 from harness.model.kernel import KernelImage
 from harness.record.observations import Observations
 

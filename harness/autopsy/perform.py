@@ -13,14 +13,14 @@ from typing import TypeVar
 
 from harness.autopsy.atlas import Naming, make_chart
 from harness.clock import Deadline
-from harness.errors import HarnessError, HostError
+from harness.errors import HarnessError, HostError, SilentQemuError
 from harness.evidence import printk, vmcoreinfo
+from harness.evidence.code.stack import CALL_BYTES, Return, behind_call, call_target, returns
+from harness.evidence.code.whose import Atlas
 from harness.evidence.defect import Defect
-from harness.evidence.pagetables import EFI_WINDOW
+from harness.evidence.pagetable.pagetables import EFI_WINDOW
+from harness.evidence.pagetable.virtual import View
 from harness.evidence.ranges import PAGE_BYTES
-from harness.evidence.stack import CALL_BYTES, Return, behind_call, call_target, returns
-from harness.evidence.virtual import View
-from harness.evidence.whose import Atlas
 from harness.machine.feed import Line
 from harness.machine.machine import Machine
 from harness.machine.memory import Memory
@@ -70,7 +70,7 @@ def perform(
     """Look at a machine whose run has ended badly. Takes ``total_s`` seconds at most, and a command's two more.
 
     Args:
-        observations: the record so far, unsealed (``store.read_record`` of the run directory).
+        observations: the record so far, unsealed (``RunWriter.record``).
         epoch: the epoch in which the run ended.
         naming: where names for code come from; the time it takes counts.
         nmi: inject an NMI at the end. What the guest prints after it is the autopsy's doing, see
@@ -129,7 +129,7 @@ class _Autopsy:
                 failure = act()
             except HarnessError as error:  # Interrupted too: the run has its end already
                 failure = error.message
-                self._silent = not isinstance(error, HostError) or "no answer" in failure or "ended" in failure
+                self._silent = not isinstance(error, HostError) or isinstance(error, SilentQemuError)
             except OSError as error:
                 failure = f"the record cannot be written: {error.strerror or error}"
         took_s = self._machine.feed.now_s() - began_s

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.cache import Cache
-from harness.evidence import fvolume
-from harness.evidence.fvolume import ImageKey
-from harness.evidence.symbols import SymbolTable
+from harness.evidence.code import fvolume
+from harness.evidence.code.fvolume import ImageKey
+from harness.evidence.code.symbols import SymbolTable
 from harness.kernel.symbols import kernel_symbols
 from harness.model.kernel import KernelImage
 

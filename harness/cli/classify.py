@@ -11,9 +11,9 @@ from pathlib import Path
 from harness.cli.exits import Exit
 from harness.errors import InputError
 from harness.evidence import crash
+from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.crash import Report
 from harness.evidence.defect import Defect
-from harness.evidence.symbols import SymbolTable
 
 _STDIN = "-"
 _LOOKED_AT_BYTES = 8192

@@ -12,7 +12,7 @@ from harness.cli.exits import Exit
 from harness.cli.run import add_run_options
 from harness.culprit.culprit import Case, case_of_record, check_variant, investigate
 from harness.errors import InputError
-from harness.evidence.culprit import guilty
+from harness.evidence.code.culprit import guilty
 from harness.model.culprit import Culprit
 from harness.record.store import check_writable
 from harness.report import culprit as report

@@ -21,7 +21,7 @@ class Exit(IntEnum):
 
 def exit_for(verdicts: Sequence[Verdict]) -> Exit:
     """0 all as expected, 1 a FAIL nobody expected, 3 an ERROR, 5 nothing was testable; FAIL before ERROR."""
-    from harness.model.verdict import Status  # every command has exit codes, few have verdicts
+    from harness.model.causes import Status
 
     if any(verdict.status is Status.FAIL and not verdict.as_expected for verdict in verdicts):
         return Exit.FAIL

@@ -10,11 +10,12 @@ from rich.console import Console
 
 from harness.cli import setting
 from harness.cli.exits import Exit, exit_for
-from harness.evidence import fakemem
+from harness.evidence.faking import entries as fakemem
 from harness.fuzz.campaign import Result, search
 from harness.fuzz.fake_mem import Bench, write_scenario
+from harness.model.causes import Status
 from harness.model.record import Phase
-from harness.model.verdict import Status, Verdict
+from harness.model.verdict import Verdict
 from harness.record.store import check_writable
 from harness.report import text
 from harness.session.assembly import Choices, make_workshop, this_host

@@ -64,7 +64,7 @@ def show(options: argparse.Namespace) -> Exit:
             case EventEntry():
                 what = f"   QMP {entry.name} {entry.data}"
             case NoteEntry():
-                what = f"   note: {entry.text}"
+                what = f"   note: {entry.line}"
             case CommandEntry():
                 what = f"<- {entry.name} {_fields(entry.fields)}"
             case _:

@@ -16,7 +16,8 @@ from rich.console import Console
 from harness.cli import setting
 from harness.cli.exits import Exit, exit_for
 from harness.errors import InputError, Interrupted
-from harness.model.verdict import Cause, Verdict
+from harness.model.causes import Cause
+from harness.model.verdict import Verdict
 from harness.record.store import check_writable, stored_text
 from harness.report import text
 from harness.report.progress import LiveProgress, PlainProgress

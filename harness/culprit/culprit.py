@@ -8,10 +8,10 @@ from pathlib import Path
 
 from harness.culprit.watcher import MAX_WATCHED_BYTES, Watcher, whole_tables
 from harness.errors import HostError, InputError, Interrupted
-from harness.evidence.attribution import attribute
-from harness.evidence.culprit import changed
+from harness.evidence.code.attribution import attribute
+from harness.evidence.code.culprit import changed
+from harness.evidence.maps.segments import Role, Segment
 from harness.evidence.ranges import Range
-from harness.evidence.segments import Role, Segment
 from harness.load.scenarios import Variant
 from harness.model.autopsy import Owner
 from harness.model.culprit import Culprit, Target, Write

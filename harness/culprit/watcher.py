@@ -15,16 +15,14 @@ from harness.autopsy.atlas import Naming, make_chart
 from harness.autopsy.perform import view_of
 from harness.clock import Deadline
 from harness.errors import HarnessError
-from harness.evidence.culprit import changed
+from harness.evidence.code.culprit import changed
+from harness.evidence.pagetable.virtual import View
 from harness.evidence.ranges import PAGE_BYTES, Range
-from harness.evidence.virtual import View
 from harness.machine.gdb import SIGTRAP, Gdb, Stop
 from harness.model.autopsy import Cpu, Place
 from harness.model.culprit import Target, Write
 from harness.model.plan import Accel
 from harness.model.record import Phase, Point
-from harness.record.observations import Observations
-from harness.record.store import read_record
 from harness.stage.stage import Stage
 
 DIRECT_MAPS = (0xFFFF8880_00000000, 0xFF110000_00000000)
@@ -212,8 +210,7 @@ class Watcher:
         )
 
     def _place(self, stage: Stage, cpu: Cpu, view: View, read: Callable[[int, int], bytes]) -> Place:
-        observations = Observations(read_record(stage.writer.directory))
-        chart = make_chart(observations, stage.recorder.epoch, self.naming, view=view, read=read)
+        chart = make_chart(stage.observations(), stage.recorder.epoch, self.naming, view=view, read=read)
         return chart.atlas.place(cpu.ip, cpu, view, read)
 
     def _bytes(self, session: Gdb, target: Target) -> bytes:

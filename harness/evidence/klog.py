@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from harness.evidence.logform import prefix_of
+
 
 @dataclass(frozen=True)
 class Line:
@@ -19,6 +21,10 @@ class Line:
     timestamp_s: float | None
     """What printk put in front, where there is one."""
     text: str
+    kernel: bool = False
+    """The kernel printed it: a stamp of printk's stands in front, or a journal says ``kernel:``."""
+    caller: str = ""
+    """``T123`` or ``C0``: who printed it, with CONFIG_PRINTK_CALLER."""
 
 
 class Tone(StrEnum):
@@ -50,7 +56,6 @@ class Banner:
 # commands, and two-byte escapes.
 _ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
 _CONTROLS = re.compile(r"[\x01-\x08\x0b-\x1f\x7f-\x9f]")
-_STAMP = re.compile(r"(?:<\d{1,2}>)?\[ *(?P<seconds>\d{1,8}\.\d{6})\](?:\[ *[TC]\d+\])? ?")
 # A message may stand behind other words on its line: a kernel's first one behind the last of firmware, which ends
 # without a newline, and any one behind a shell's or getty's prompt. Not behind a command typed there.
 _BEHIND = re.compile(rb"\[    0\.000000\] |(?<=login: )\[ *\d+\.\d{6}\]|(?<=[#$] )\[ *\d+\.\d{6}\]")
@@ -73,7 +78,7 @@ def _lines(data: bytes) -> Iterator[Line]:
         if number > 1 and offset == len(data) and not raw:
             return
         words = raw.find(_XEN)
-        if words > 0 and _text(raw[:words]):
+        if words > 0 and plain_text(raw[:words]):
             yield from _split(number, offset, raw[:words])
             yield _line(number, offset + words, raw[words:])
         else:
@@ -83,28 +88,29 @@ def _lines(data: bytes) -> Iterator[Line]:
 
 def _split(number: int, offset: int, raw: bytes) -> Iterator[Line]:
     behind = _BEHIND.search(raw)
-    if behind is not None and not _text(raw[: behind.start()]):
+    if behind is not None and not plain_text(raw[: behind.start()]):
         # Escapes only, which firmware has printed: the message begins behind them.
         yield _line(number, offset + behind.start(), raw[behind.start() :])
-    elif behind is not None and _STAMP.match(_text(raw)) is None:
+    elif behind is not None and prefix_of(plain_text(raw)).time_s is None:
         yield _line(number, offset, raw[: behind.start()])
         yield _line(number, offset + behind.start(), raw[behind.start() :])
     else:
         yield _line(number, offset, raw)
 
 
-def _text(raw: bytes) -> str:
+def plain_text(raw: bytes) -> str:
+    """One line without escapes, NULs and line end; what is no text becomes ``\\xNN``."""
     plain = _ESCAPES.sub(b"", raw).replace(b"\0", b"").strip(b"\r")
     text = plain.decode("utf-8", "backslashreplace")
     return _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", text).rstrip()
 
 
 def _line(number: int, offset: int, raw: bytes) -> Line:
-    text = _text(raw)
-    stamp = _STAMP.match(text)
-    if stamp is None:
+    text = plain_text(raw)
+    prefix = prefix_of(text)
+    if not prefix.kernel:
         return Line(number, offset, None, text)
-    return Line(number, offset, float(stamp["seconds"]), text[stamp.end() :])
+    return Line(number, offset, prefix.time_s, text[prefix.end :], kernel=True, caller=prefix.caller)
 
 
 # (pattern, subject, tone, meaning). Sources: drivers/firmware/efi/{esrt,efi-bgrt,memattr,efi}.c, drivers/acpi/bgrt.c
@@ -187,13 +193,9 @@ _BANNER = re.compile(r"Linux version (?P<release>\S+) \(")
 def banners(log: Iterable[Line]) -> tuple[Banner, ...]:
     """The kernels that began, in order of the log.
 
-    Only lines with printk's timestamp count, so that a /proc/version shown on the console does not.
+    Only lines that the kernel printed count, so that a /proc/version shown on the console does not.
     """
-    return tuple(
-        Banner(line, match["release"])
-        for line in log
-        if line.timestamp_s is not None and (match := _BANNER.match(line.text))
-    )
+    return tuple(Banner(line, match["release"]) for line in log if line.kernel and (match := _BANNER.match(line.text)))
 
 
 CONFIG_LINE = re.compile(r"efi: (?=\(?[A-Za-z][A-Za-z0-9 .]*=0x[0-9a-f])")

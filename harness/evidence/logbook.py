@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import PAGE_BYTES
-from harness.model.driver import Fault, Service, Target
+from harness.model.words.driver import Fault, Service, Target
 
 LOGBOOK_BYTES = PAGE_BYTES
 SAMPLE = "logbook"

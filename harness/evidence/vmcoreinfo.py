@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from harness.evidence.defect import Defect
+from harness.evidence.ranges import PAGE_BYTES
 
 NOTE_NAME = "VMCOREINFO"
 MAX_BYTES = 64 * 1024
@@ -48,7 +49,7 @@ class VmcoreInfo:
 
     @property
     def page_bytes(self) -> int:
-        return _integer(self.values.get("PAGESIZE", "4096"), 10) or 4096
+        return _integer(self.values.get("PAGESIZE"), 10) or PAGE_BYTES
 
     @property
     def crashtime(self) -> int | None:

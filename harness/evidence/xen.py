@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.evidence.efimap import EfiRegion
 from harness.evidence.klog import CONFIG_LINE, Line
+from harness.evidence.maps.efimap import EfiRegion
 from harness.evidence.ranges import Range
 
 PREFIX = "(XEN) "

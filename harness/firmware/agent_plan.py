@@ -9,9 +9,9 @@ from pathlib import Path
 
 from harness.errors import InputError
 from harness.model.base import PAGE_BYTES
-from harness.model.driver import FirmwareArch, RuntimePlan
-from harness.model.memorymap import MemoryPlan, RangePlan
 from harness.model.plan import FirmwareFiles, Plan, TablePlan
+from harness.model.words.driver import FirmwareArch, RuntimePlan
+from harness.model.words.memorymap import MemoryPlan, RangePlan
 
 PREFIX = "opt/harness/"
 """User files of fw_cfg go below ``opt/`` (docs/specs/fw_cfg.rst of QEMU)."""

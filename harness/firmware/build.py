@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HostError
-from harness.model.driver import FirmwareArch
+from harness.model.words.driver import FirmwareArch
 
 SOURCES = Path(__file__).parent / "agent"
 """The agent's sources; ``driver/`` in it holds the driver's, which share its headers."""

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HostError, InputError
-from harness.model.driver import FirmwareArch
 from harness.model.plan import FirmwareFiles
+from harness.model.words.driver import FirmwareArch
 
 OVMF_X64 = "ovmf-x64"
 OVMF_IA32 = "ovmf-ia32"

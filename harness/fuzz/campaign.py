@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.errors import HostError
-from harness.evidence.efimap import EfiRegion
+from harness.evidence.maps.efimap import EfiRegion
 from harness.fuzz.entries import Entries, generate, shrink
 
 _PATIENCE = 3

@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 
-from harness.evidence.efimap import CONVENTIONAL, EfiRegion
-from harness.evidence.fakemem import SPECIFIC_PURPOSE, FakeEntry
+from harness.evidence.faking.entries import SPECIFIC_PURPOSE, FakeEntry
+from harness.evidence.maps.efimap import CONVENTIONAL, EfiRegion
 from harness.evidence.ranges import PAGE_BYTES, Range, align_down
 
 Entries = tuple[FakeEntry, ...]

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError, Interrupted
-from harness.evidence import fakemem
-from harness.evidence.efimap import EfiRegion
-from harness.evidence.fakemem import FakeEntry
+from harness.evidence.faking import entries as fakemem
+from harness.evidence.faking.entries import FakeEntry
+from harness.evidence.maps.efimap import EfiRegion
 from harness.evidence.ranges import PAGE_BYTES, Range
 from harness.fuzz.campaign import Found, Outcome
 from harness.fuzz.entries import MIB, Entries
 from harness.load.scenarios import Variant
+from harness.model.causes import Status
 from harness.model.scenario import Scenario
-from harness.model.verdict import Status, Verdict
+from harness.model.verdict import Verdict
 from harness.record.observations import Observations
 from harness.record.store import read_record
 from harness.session.session import Session

@@ -7,15 +7,15 @@ from itertools import zip_longest
 
 from harness.judge.known import expected, match
 from harness.judge.rules import rules
-from harness.model.causes import Accuses, Mark
+from harness.model.causes import Accuses, Cause, Mark, Status
 from harness.model.kernel import KernelImage, way_out
-from harness.model.names import TableName
 from harness.model.plan import Plan
-from harness.model.record import Phase
-from harness.model.verdict import Cause, Check, KnownIssue, Status, Verdict
+from harness.model.record import NoteEntry, Phase
+from harness.model.verdict import Check, KnownIssue, Verdict
 from harness.plan.gate import Refusal
 from harness.record.observations import Observations
 from harness.record.record import Record, UnreadableRecordError
+from harness.subjects.common import failed, missing
 from harness.subjects.registry import HEADLINES
 
 # Whose word counts first when several checks are not PASS: a FAIL is proved by its own evidence whatever else went
@@ -40,11 +40,10 @@ def judge(record: Record, known: Sequence[KnownIssue] = (), without: frozenset[s
 
 def refused(plan_variant: str, run_id: str, kernels: Sequence[KernelImage], refusal: Refusal) -> Verdict:
     """The verdict of a scenario that was not run, because a kernel lacks what it needs."""
-    check = Check(
-        name="gate",
-        status=Status.UNSUPPORTED,
-        cause=Cause.NO_CAPABILITY,
-        summary=f"{refusal.kernel} lacks {refusal.capability}: {refusal.reason}",
+    check = failed(
+        "gate",
+        Cause.NO_CAPABILITY,
+        f"{refusal.kernel} lacks {refusal.capability}: {refusal.reason}",
         hint=way_out(refusal.capability),
     )
     return Verdict(
@@ -63,12 +62,12 @@ def refused(plan_variant: str, run_id: str, kernels: Sequence[KernelImage], refu
 
 def failed_before_start(variant: str, kernel: str, message: str, hint: str, cause: Cause = Cause.HOST) -> Verdict:
     """The verdict of a run that the host could not even start."""
-    check = Check(name="start", status=Status.ERROR, cause=cause, summary=message, hint=hint)
+    check = failed("start", cause, message, hint=hint)
     return Verdict(
         variant=variant,
         run_id="",
         kernel=kernel,
-        status=Status.ERROR,
+        status=check.status,
         cause=cause,
         headline=message,
         phase=Phase.START,
@@ -78,12 +77,7 @@ def failed_before_start(variant: str, kernel: str, message: str, hint: str, caus
 
 
 def _no_check() -> Check:
-    return Check(
-        name="judge",
-        status=Status.ERROR,
-        cause=Cause.MISSING_REPORT,
-        summary="no check had anything to say of this run",
-    )
+    return missing("judge", "no check had anything to say of this run", hint="")
 
 
 def _checks(observations: Observations, without: frozenset[str]) -> Iterator[Check]:
@@ -145,16 +139,15 @@ def _verdict(record: Record, checks: tuple[Check, ...], main: Check) -> Verdict:
         phase=end.phase if end else Phase.START,
         epoch=main.epoch if main.epoch is not None else (end.epoch if end else 0),
         checks=checks,
-        notes=tuple(note.text for note in record.notes if not _said_in(note.text, main)),
+        notes=tuple(note.line for note in record.notes if not _said_in(note, main)),
         duration_s=end.t_s if end else 0.0,
         times_s=_times(record),
     )
 
 
-def _said_in(note: str, main: Check) -> bool:
-    """``esrt: REASON`` says why a table was not found; a verdict about that quotes the reason."""
-    name, _, reason = note.partition(": ")
-    return name in set(TableName) and reason in main.summary
+def _said_in(note: NoteEntry, main: Check) -> bool:
+    """A verdict about a table that was not found quotes the reason."""
+    return note.table is not None and note.text in main.summary
 
 
 def _pass_headline(plan: Plan, checks: Sequence[Check]) -> str:
@@ -175,10 +168,9 @@ def _times(record: Record) -> dict[str, float]:
 
 
 def _bad_record(name: str, problem: str) -> Check:
-    return Check(
-        name=name,
-        status=Status.ERROR,
-        cause=Cause.BAD_RECORD,
-        summary=f"the record is damaged: {problem}",
+    return failed(
+        name,
+        Cause.BAD_RECORD,
+        f"the record is damaged: {problem}",
         hint="A file of it is missing, cut short or edited; run the scenario again.",
     )

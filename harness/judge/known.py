@@ -8,6 +8,7 @@ from harness.model.causes import Cause, Status
 from harness.model.globs import glob_matches
 from harness.model.scenario import Scenario
 from harness.model.verdict import Check, KnownIssue, Verdict
+from harness.subjects.common import failed
 
 
 def match(
@@ -51,16 +52,15 @@ def expected(verdict: Verdict, known: KnownIssue) -> Verdict:
         return verdict.model_copy(update={"notes": (*verdict.notes, note)})
     if verdict.status is not Status.PASS:
         return verdict
-    check = Check(
-        name="known-issues.yaml",
-        status=Status.FAIL,
-        cause=Cause.KNOWN_ISSUE_GONE,
-        summary=f"the known bug {known.cause} did not show; what known-issues.yaml says of it: {known.reason}",
+    check = failed(
+        "known-issues.yaml",
+        Cause.KNOWN_ISSUE_GONE,
+        f"the known bug {known.cause} did not show; what known-issues.yaml says of it: {known.reason}",
         hint=f"If the kernel is fixed, remove the entry ({known.scenario}, {known.kernel}) from known-issues.yaml.",
     )
     return verdict.model_copy(
         update={
-            "status": Status.FAIL,
+            "status": check.status,
             "cause": check.cause,
             "headline": check.summary,
             "checks": (check, *verdict.checks),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from harness.cache import Cache, sha256_of
 from harness.errors import HarnessError, HostError
-from harness.evidence import elfsymbols, kallsyms
+from harness.evidence.code import elfsymbols, kallsyms
+from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.defect import Defect
-from harness.evidence.symbols import SymbolTable
 from harness.kernel import payload
 from harness.model.kernel import KernelImage
 

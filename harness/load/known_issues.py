@@ -7,6 +7,7 @@ before general ones. An entry that an earlier one hides completely is a mistake.
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 from harness.errors import Mistake, ScenarioErrors
@@ -34,7 +35,7 @@ def load_known_issues(path: Path, scenario_ids: Collection[str] = ()) -> tuple[K
         raise ScenarioErrors([*mistakes, document.mistake((), message)])
     issues: dict[int, KnownIssue] = {}
     for n, item in enumerate(document.tree):
-        issue, findings = validate(KnownIssue, item, _below(document, n))
+        issue, findings = validate(KnownIssue, item, partial(_below, document, n))
         mistakes += [
             document.mistake(
                 (n, *finding.path), finding.message, at_key=finding.at_key, shown=(n, *(finding.shown or finding.path))

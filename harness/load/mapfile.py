@@ -9,21 +9,25 @@ from typing import Any
 from harness.errors import Mistake, ScenarioErrors
 from harness.load import yaml12
 from harness.load.document import DocPath, Document
-from harness.load.messages import validate
+from harness.load.messages import validate, value_at
 from harness.load.words import show
-from harness.model.memorymap import MapFile
+from harness.model.words.memorymap import MapFile
 
 _PLACE: DocPath = ("firmware", "memory", "map")
 _ANY_ENTRY = {"at": 0, "size": 4096, "type": "conventional"}
 _EMPTY = "is empty; harness memmap import LOG writes a map file"
 
 
+def names_one(tree: Any) -> bool:
+    """Does a scenario name a map file?"""
+    wanted = value_at(tree, _PLACE)
+    return isinstance(wanted, dict) and "file" in wanted
+
+
 def include(document: Document, tree: Any) -> list[Mistake]:
     """Put the entries of the map file that a scenario names into ``tree``, and say what is wrong with either."""
-    wanted = tree
-    for part in _PLACE:
-        wanted = wanted.get(part) if isinstance(wanted, dict) else None
-    if not isinstance(wanted, dict) or "file" not in wanted:
+    wanted = value_at(tree, _PLACE)
+    if not names_one(tree):
         return []
     mistakes = list(_misused(document, wanted))
     name, hook = wanted["file"], wanted.get("hook", False)
@@ -37,7 +41,7 @@ def include(document: Document, tree: Any) -> list[Mistake]:
         found = yaml12.read(path, _EMPTY)
     except ScenarioErrors as error:
         return [document.mistake((*_PLACE, "file"), f"{one.file}: {one.message}") for one in error.mistakes]
-    _, findings = validate(MapFile, found.tree, found.written)
+    _, findings = validate(MapFile, found.tree, lambda: found.written)
     mistakes = list(found.mistakes)
     mistakes += [found.mistake(item.path, item.message, at_key=item.at_key, shown=item.shown) for item in findings]
     if not mistakes:

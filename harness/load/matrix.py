@@ -158,28 +158,39 @@ class Substituted:
 
 
 def substitute(tree: Any, values: Mapping[str, Scalar]) -> Substituted:
-    """Put the axes' values in. Unknown names stay as they are: ``uses`` finds them."""
+    """Put the axes' values in. Unknown names stay as they are: ``uses`` finds them.
+
+    Only what an axis reaches is copied; the rest of the result is ``tree``'s own, and not to be changed.
+    """
     result = Substituted(None)
     result.tree = _substitute(tree, (), values, result)
     return result
 
 
 def _substitute(tree: Any, path: DocPath, values: Mapping[str, Scalar], result: Substituted) -> Any:
-    if isinstance(tree, dict):
-        return {
-            key: value if (*path, key) in _FIXED else _substitute(value, (*path, key), values, result)
-            for key, value in tree.items()
-        }
-    if isinstance(tree, list):
-        return [_substitute(value, (*path, n), values, result) for n, value in enumerate(tree)]
-    names = tuple(name for name in names_in(tree) if name in values)
-    if not names:
+    if isinstance(tree, str):
+        return _substituted(tree, path, values, result) if "${" in tree else tree
+    if not isinstance(tree, dict | list):
         return tree
+    changed: Any = None
+    for part, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        if path or (part,) not in _FIXED:
+            new = _substitute(value, (*path, part), values, result)
+            if new is not value:
+                changed = tree.copy() if changed is None else changed
+                changed[part] = new
+    return tree if changed is None else changed
+
+
+def _substituted(text: str, path: DocPath, values: Mapping[str, Scalar], result: Substituted) -> Scalar:
+    names = tuple(name for name in names_in(text) if name in values)
+    if not names:
+        return text
     result.origin[path] = names
-    if tree == f"${{{names[0]}}}":
+    if text == f"${{{names[0]}}}":
         result.whole.add(path)
         return values[names[0]]
-    return _USE.sub(lambda use: value_text(values[use[1]]) if use[1] in values else use[0], tree)
+    return _USE.sub(lambda use: value_text(values[use[1]]) if use[1] in values else use[0], text)
 
 
 _FIXED: frozenset[DocPath] = frozenset({("id",), ("matrix",)})
@@ -187,7 +198,7 @@ _FIXED: frozenset[DocPath] = frozenset({("id",), ("matrix",)})
 
 def names_in(value: Any) -> tuple[str, ...]:
     """The axes that a scalar names."""
-    return tuple(_USE.findall(value)) if isinstance(value, str) else ()
+    return tuple(_USE.findall(value)) if isinstance(value, str) and "${" in value else ()
 
 
 def uses(tree: Any, path: DocPath = ()) -> Iterator[tuple[DocPath, str]]:

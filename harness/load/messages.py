@@ -20,6 +20,8 @@ from harness.load.shape import Node, Shape, bounds, is_address, is_size, shape_o
 from harness.load.words import allowed, count, did_you_mean, show, size_text
 
 M = TypeVar("M", bound=BaseModel)
+Written = Callable[[], Mapping[DocPath, str]]
+"""Gives the scalars of a document as they stand there: ``0x1000`` where the tree has 4096."""
 
 
 @dataclass(frozen=True)
@@ -53,23 +55,23 @@ class _Seen:
         return self.error.get("ctx", {})
 
 
-def validate(model: type[M], tree: Any, written: Mapping[DocPath, str]) -> tuple[M | None, tuple[Finding, ...]]:
+def validate(model: type[M], tree: Any, scalars: Written) -> tuple[M | None, tuple[Finding, ...]]:
     """A value of the model, or every finding. ``tree`` holds what JSON can; strict JSON mode takes enums by value.
 
-    ``written`` holds the scalars of the document as they stand there: ``0x1000`` where the tree has 4096.
+    ``scalars`` is asked only when there are findings.
     """
     try:
         return model.model_validate_json(json.dumps(tree)), ()
     except ValidationError as error:
         details = error.errors(include_url=False)
-    shape = shape_of(model)
+    shape, written = shape_of(model), scalars()
     findings = [_finding(detail, tree, shape, written) for detail in details]
     too_long = [detail for detail in details if detail["type"] == "too_long"]
     if too_long:  # not a comparison of the trees: a NaN in them is never equal to itself
         shorter = copy.deepcopy(tree)
         for detail in too_long:
             del value_at(shorter, shape.document_path(detail["loc"]))[detail["ctx"]["max_length"] :]
-        findings += validate(model, shorter, written)[1]
+        findings += validate(model, shorter, scalars)[1]
     return None, tuple(dict.fromkeys(findings))
 
 

@@ -98,8 +98,8 @@ def check_settings(settings: Sequence[Setting], axes: Sequence[str]) -> None:
     Raises:
         InputError: the first such path, with a did-you-mean.
     """
-    shape = shape_of(Scenario)
     for setting in settings:
+        shape = shape_of(Scenario)
         if is_axis(setting, axes):
             continue
         if setting.path[0] in _FIXED_KEYS:

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from harness.errors import InputError, Mistake, ScenarioErrors
-from harness.load import mapfile, matrix, yaml12
-from harness.load.document import DocPath, Document, dotted
-from harness.load.messages import Finding, validate, value_at
-from harness.load.overrides import (
-    Overrides,
-    Setting,
-    apply_settings,
-    check_settings,
-    is_axis,
-    read_settings,
-    replaced_axes,
-)
-from harness.load.shape import shape_of
-from harness.load.words import allowed, did_you_mean, show
+from harness.load import yaml12
+from harness.load.document import Document
+from harness.load.expand import Changes, expand, file_keys
+from harness.load.overrides import Overrides
+from harness.load.words import show
 from harness.model.scenario import Scenario
-
-_FROM_MATRIX = {"kernel": "kernel", "firmware_name": "firmware"}
-"""Keys of the model that a file gives as axes."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +26,6 @@ class Variant:
     file: str
     line: int
     """The line of ``id`` in the file, from 1."""
-
-
-def file_keys() -> tuple[str, ...]:
-    """The keys a scenario file may have, in the order they are written."""
-    keys = [key for key in shape_of(Scenario).keys(shape_of(Scenario).root) if key not in _FROM_MATRIX]
-    keys.insert(keys.index("refs") + 1, "matrix")
-    return tuple(keys)
 
 
 def find_files(root: Path) -> tuple[Path, ...]:
@@ -80,53 +59,52 @@ def load_files(paths: Sequence[Path], overrides: Overrides = Overrides()) -> tup
         ScenarioErrors: every mistake of every file.
         InputError: an override that cannot be applied to any file.
     """
-    documents: list[Document] = []
-    mistakes: list[Mistake] = []
-    for path in {path.absolute(): path for path in paths}.values():
-        try:
-            document = yaml12.read(path)
-            mistakes += document.mistakes
-            if not isinstance(document.tree, dict):
-                message = f"{show(document.tree)} is not a scenario; a mapping with keys: {', '.join(file_keys())}"
-                mistakes.append(document.mistake((), message))
-            else:
-                documents.append(document)
-        except ScenarioErrors as error:
-            mistakes += error.mistakes
-    mistakes += _same_ids(documents)
-    changes = _Changes.read(overrides, documents)
-    variants: list[Variant] = []
-    for document in documents:
-        found, wrong = _expand(document, changes)
-        variants += found
-        mistakes += wrong
-    if mistakes:
-        raise ScenarioErrors(tuple(dict.fromkeys(mistakes)))
-    return tuple(variants)
+    return Files.read(paths).variants(overrides)
 
 
 @dataclass(frozen=True)
-class _Changes:
-    """The overrides, read once for all files."""
+class Files:
+    """Files that have been parsed once, to be expanded perhaps more than once."""
 
-    axes: Mapping[str, tuple[matrix.Scalar, ...]]
-    axis_settings: tuple[Setting, ...]
-    settings: tuple[Setting, ...]
+    documents: tuple[Document, ...]
+    mistakes: tuple[Mistake, ...]
+    """Of those that could not be parsed, or not completely."""
 
     @staticmethod
-    def read(overrides: Overrides, documents: Iterable[Document]) -> _Changes:
-        names: dict[str, None] = {}
-        for document in documents:
-            axes = document.tree.get("matrix")
-            names.update(dict.fromkeys(axes if isinstance(axes, dict) else ()))
-        settings = read_settings(overrides)
-        check_settings(settings, tuple(names))
-        axis_settings = tuple(setting for setting in settings if is_axis(setting, tuple(names)))
-        return _Changes(
-            replaced_axes(overrides, settings, tuple(names)),
-            axis_settings,
-            tuple(setting for setting in settings if setting not in axis_settings),
-        )
+    def read(paths: Iterable[Path]) -> Files:
+        """Each file once; never raises for what is in one."""
+        documents: list[Document] = []
+        mistakes: list[Mistake] = []
+        for path in {path.absolute(): path for path in paths}.values():
+            try:
+                document = yaml12.read(path)
+                mistakes += document.mistakes
+                if not isinstance(document.tree, dict):
+                    message = f"{show(document.tree)} is not a scenario; a mapping with keys: {', '.join(file_keys())}"
+                    mistakes.append(document.mistake((), message))
+                else:
+                    documents.append(document)
+            except ScenarioErrors as error:
+                mistakes += error.mistakes
+        return Files(tuple(documents), tuple(mistakes))
+
+    def only(self, names: Collection[str]) -> Files:
+        """Those with one of these names, as they were given."""
+        return replace(self, documents=tuple(document for document in self.documents if document.file in names))
+
+    def variants(self, overrides: Overrides = Overrides()) -> tuple[Variant, ...]:  # noqa: B008  frozen
+        """As :func:`load_files`, with the same errors."""
+        mistakes = [*self.mistakes, *_same_ids(self.documents)]
+        changes = Changes.read(overrides, self.documents)
+        variants: list[Variant] = []
+        for document in self.documents:
+            found, wrong = expand(document, changes)
+            line = document.spots[("id",)].line if found else 0
+            variants += [Variant(f"{one.id}[{label}]", one, document.file, line) for label, one in found]
+            mistakes += wrong
+        if mistakes:
+            raise ScenarioErrors(tuple(dict.fromkeys(mistakes)))
+        return tuple(variants)
 
 
 def _same_ids(documents: Iterable[Document]) -> Iterator[Mistake]:
@@ -139,96 +117,3 @@ def _same_ids(documents: Iterable[Document]) -> Iterator[Mistake]:
             other = first[name]
             yield document.mistake(("id",), f"'{name}' is also the id of {other.file}:{other.spots[('id',)].line}")
         first.setdefault(name, document)
-
-
-def _expand(document: Document, changes: _Changes) -> tuple[list[Variant], list[Mistake]]:
-    axes, wrong_axes = matrix.axes_of(document, changes.axes)
-    wrong_axes += matrix.use_mistakes(document)
-    mistakes = [*_key_mistakes(document), *_id_mistakes(document), *wrong_axes, *_unfit_axes(document, changes)]
-    tree = {key: value for key, value in copy.deepcopy(document.tree).items() if key in file_keys()}
-    tree.pop("matrix", None)
-    mistakes += mapfile.include(document, tree)
-    mistakes += apply_settings(document, tree, changes.settings)
-    refused = {(mistake.line, mistake.column) for mistake in document.mistakes}
-    variants = []
-    for cell in matrix.cells(axes) if not wrong_axes else [matrix.Cell((), ())]:
-        variant, found = _variant(document, tree, cell, changes.settings)
-        # What the parser refused has become an empty value: one mistake for it is enough.
-        mistakes += [mistake for mistake in found if (mistake.line, mistake.column) not in refused]
-        if variant is not None:
-            variants.append(variant)
-    return variants, mistakes
-
-
-def _key_mistakes(document: Document) -> Iterator[Mistake]:
-    for key in document.tree:
-        if key in _FROM_MATRIX:
-            message = f"'{key}' is not a key of a scenario file; it is an axis: matrix.{_FROM_MATRIX[key]}"
-        elif key not in file_keys():
-            message = f"'{key}' is not a key here; {allowed(file_keys())}{did_you_mean(key, file_keys())}"
-        else:
-            continue
-        yield document.mistake((key,), message, at_key=True)
-
-
-def _id_mistakes(document: Document) -> Iterator[Mistake]:
-    """A file below a folder named ``scenarios`` is named for its id, so that an id can be opened without a search."""
-    name = document.tree.get("id")
-    parts = Path(document.file).absolute().with_suffix("").parts
-    if "scenarios" not in parts[:-1] or not isinstance(name, str):
-        return
-    last = len(parts) - 2 - parts[-2::-1].index("scenarios")
-    wanted = "/".join(parts[last + 1 :])
-    if name != wanted:
-        yield document.mistake(("id",), f"'{name}' does not match the file; its id is '{wanted}'")
-
-
-def _unfit_axes(document: Document, changes: _Changes) -> Iterator[Mistake]:
-    axes = document.tree.get("matrix")
-    known = [*(axes if isinstance(axes, dict) else ()), "firmware"]
-    for setting in changes.axis_settings:
-        if setting.path[0] not in known:
-            yield document.mistake(("matrix",), f"has no axis '{setting.path[0]}' ({setting.text})")
-
-
-def _variant(
-    document: Document, tree: Any, cell: matrix.Cell, settings: Sequence[Setting]
-) -> tuple[Variant | None, list[Mistake]]:
-    values = cell.values
-    result = matrix.substitute(tree, values)
-    ready = result.tree | {"kernel": values.get("kernel", "none"), "firmware_name": values.get("firmware", "none")}
-    written = {path: text for path, text in document.written.items() if path not in result.origin}
-    for setting in settings:
-        written = {path: text for path, text in written.items() if not _touches(setting.path, path)}
-    scenario, findings = validate(Scenario, ready, written)
-    if scenario is not None:
-        return Variant(f"{scenario.id}[{cell.label}]", scenario, document.file, document.spots[("id",)].line), []
-    # With a wrong axis there is one cell without values: what still names an axis there cannot be judged.
-    return None, [
-        _place(document, finding, cell, result, settings)
-        for finding in findings
-        if cell.axes or not matrix.names_in(value_at(tree, finding.path))
-    ]
-
-
-def _place(
-    document: Document, finding: Finding, cell: matrix.Cell, result: matrix.Substituted, settings: Sequence[Setting]
-) -> Mistake:
-    """Where the mistake was made: in the file, in a value of the matrix, or on the command line."""
-    path, message = finding.path, finding.message
-    given = [setting.text for setting in settings if _touches(setting.path, path)]
-    names = result.origin.get(path, ())
-    if path in result.whole and cell.path_of(names[0]):
-        shown = dotted(path)
-        return document.mistake(cell.path_of(names[0]) or (), f"{message} (used at {shown})")
-    if names:
-        message += f" (with {', '.join(f'{name} = {matrix.value_text(cell.values[name])}' for name in names)})"
-    elif given:
-        message += f" ({', '.join(given)})"
-    return document.mistake(path, message, at_key=finding.at_key, shown=finding.shown)
-
-
-def _touches(one: DocPath, other: DocPath) -> bool:
-    """Is one place inside the other?"""
-    shorter = min(len(one), len(other))
-    return one[:shorter] == other[:shorter]

@@ -12,8 +12,8 @@ import json
 import re
 from typing import Any
 
+from harness.load.expand import file_keys
 from harness.load.matrix import DEFAULT_FIRMWARE
-from harness.load.scenarios import file_keys
 from harness.model.scenario import SHORT_EXPECTATIONS, SHORT_STEPS, Scenario
 
 SCHEMA_VERSION = 1

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from harness.errors import InputError
 from harness.load.overrides import Overrides
-from harness.load.scenarios import Variant, find_files, load_files
+from harness.load.scenarios import Files, Variant, find_files
 from harness.load.words import did_you_mean
-from harness.model.globs import glob_matches
+from harness.model.globs import any_glob, glob_matches
 
 ON_REQUEST = (
     "survey/*",
@@ -42,7 +42,7 @@ minute or two each."""
 
 def runs_by_default(variant: Variant) -> bool:
     """Is this run when no pattern is given?"""
-    return not any(glob_matches(glob, variant.scenario.id) for glob in ON_REQUEST)
+    return any_glob(*ON_REQUEST).fullmatch(variant.scenario.id) is None
 
 
 def select(variants: Sequence[Variant], patterns: Sequence[str]) -> tuple[Variant, ...]:
@@ -83,10 +83,13 @@ def load_selection(
         files += find_files(root)
     if not files:
         raise InputError(f"{', '.join(patterns) or root}: there is no scenario file (*.yaml)")
-    written = load_files(_each_once(files))
+    read = Files.read(_each_once(files))
+    written = read.variants()
     chosen = select(written, [pattern.partition("[")[0] for pattern in patterns])
     selected = {variant.file for variant in chosen}
-    changed = load_files([file for file in _each_once(files) if str(file) in selected], overrides)
+    changed = tuple(variant for variant in written if variant.file in selected)
+    if overrides != Overrides():
+        changed = read.only(selected).variants(overrides)
     return select(changed, patterns) if patterns else changed
 
 

@@ -9,6 +9,7 @@ A key that stands twice in a mapping is refused, because the second would win in
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -17,26 +18,14 @@ from typing import Any
 import yaml
 
 from harness.errors import Mistake, ScenarioErrors
+from harness.load.composer import TAG, OutOfRangeError, Refused, compose
 from harness.load.document import DocPath, Document, Spot, dotted, mistake_at
 
 MAX_FILE_BYTES = 2**20
-MAX_DEPTH = 40
-"""Levels of nesting. The composer recurses, and so does the JSON parser that validates (limit about 200)."""
 MAX_NUMBER_CHARS = 40
 """More is no number that a scenario can mean, and Python refuses to convert more than 4300 digits."""
 
 _EMPTY = "is empty; see docs/writing-scenarios.md for a first scenario"
-_TAG = "tag:yaml.org,2002:"
-_CORE_SCALARS = (
-    ("null", r"~|null|Null|NULL|", "~nN\0"),
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
-    (
-        "float",
-        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-        "-+.0123456789",
-    ),
-)
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -73,26 +62,21 @@ def parse(text: str, file: str, when_empty: str = _EMPTY) -> Document:
     Raises:
         ScenarioErrors: the text is not YAML, is empty, or holds several documents.
     """
-    loader: _Loader | None = None
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
+        composed = compose(text)
     except yaml.reader.ReaderError as error:
         line, column = _place(text[: error.position])
         message = f"has the character U+{ord(text[error.position]):04X}, which YAML does not allow"
         raise ScenarioErrors([mistake_at(file, line, column, "", message)]) from error
     except yaml.MarkedYAMLError as error:
         raise ScenarioErrors([_syntax_mistake(error, file)]) from error
-    except (ValueError, OverflowError) as error:
-        # PyYAML 6.0.3 passes \UFFFFFFFF to chr() and the digits of %YAML to int() unchecked.
-        mark = loader.get_mark() if loader else None
-        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise ScenarioErrors(
-            [mistake_at(file, *place, "", "is not YAML: a number or escape is out of range")]
-        ) from error
+    except OutOfRangeError as error:
+        message = "is not YAML: a number or escape is out of range"
+        raise ScenarioErrors([mistake_at(file, error.line, error.column, "", message)]) from error
+    node = composed.node
     if node is None:
         raise ScenarioErrors([mistake_at(file, 1, 1, "", when_empty)])
-    walk = _Walk(file, list(loader.refused))
+    walk = _Walk(file, composed.refused)
     tree = walk.value(node, (), node.start_mark)
     return Document(file, tree, MappingProxyType(walk.spots), tuple(walk.mistakes))
 
@@ -144,59 +128,12 @@ def _syntax_mistake(error: yaml.MarkedYAMLError, file: str) -> Mistake:
     return mistake_at(file, line, column, "", f"is not YAML: {problem or 'cannot be read'}")
 
 
-@dataclass(frozen=True)
-class _Refused:
-    mark: yaml.Mark
-    message: str
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's composer with the core schema's scalars; notes what the dialect refuses and goes on."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  filled below, once
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.refused: list[_Refused] = []
-        self._depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent):
-            self.get_event()  # type: ignore[no-untyped-call]
-            self._refuse(event, "is an alias, which is not supported; write it out, or use an axis of the matrix")
-            start: Any = event.start_mark
-            return yaml.ScalarNode(f"{_TAG}null", "", start, start)
-        if event.anchor is not None:
-            self._refuse(event, f"'&{event.anchor}' is an anchor, which is not supported; use an axis of the matrix")
-            event.anchor = None
-        if event.tag is not None:
-            self._refuse(event, "has a tag ('!'), which is not supported; to get text, put it in quotes")
-            event.tag = None
-            event.implicit = (False, True) if isinstance(event, yaml.ScalarEvent) else True
-        if self._depth >= MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
-        self._depth += 1
-        node: yaml.Node | None = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
-
-    def _refuse(self, event: Any, message: str) -> None:
-        self.refused.append(_Refused(event.start_mark, message))
-
-
-for _name, _pattern, _first in _CORE_SCALARS:
-    _Loader.add_implicit_resolver(
-        _TAG + _name, re.compile(rf"(?:{_pattern})\Z"), [char.replace("\0", "") for char in _first]
-    )
-
-
 @dataclass
 class _Walk:
     """From the node tree to plain values; collects spots and mistakes on the way."""
 
     file: str
-    refused: list[_Refused]
+    refused: Sequence[Refused]
     spots: dict[DocPath, Spot] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
 
@@ -215,14 +152,14 @@ class _Walk:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*path, n), item.start_mark) for n, item in enumerate(node.value)]
-        return self._scalar(node.value, node.tag.removeprefix(_TAG), path, start)
+        return self._scalar(node.value, node.tag.removeprefix(TAG), path, start)
 
     def _mapping(self, node: yaml.MappingNode, path: DocPath) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             mark = key_node.start_mark
             key = key_node.value
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != f"{_TAG}str":
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != f"{TAG}str":
                 shown = repr(key) if isinstance(key, str) else "a list or mapping"
                 self._mistake(mark, path, f"{shown} is not a key; keys are words")
             elif key == "<<":

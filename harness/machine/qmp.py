@@ -19,7 +19,7 @@ from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError
 from qemu.qmp.message import Message
 
 from harness.clock import Deadline
-from harness.errors import QemuError
+from harness.errors import QemuError, SilentQemuError
 from harness.machine.feed import Event, Feed, Source
 from harness.machine.port import cannot_write
 
@@ -123,13 +123,13 @@ class Qmp:
             raise QemuError(f"QMP {what}: QEMU refused it: {error}") from error
         except TimeoutError as error:
             self._note({"error": "timeout"})
-            raise QemuError(
+            raise SilentQemuError(
                 f"QMP {what}: no answer within {timeout_s:g} s",
                 hint="QEMU hangs or is stopped; see qmp.jsonl and qemu.stderr",
             ) from error
         except (QMPError, EOFError, OSError) as error:
             self._note({"error": repr(error)})
-            raise QemuError(f"QMP {what}: the connection to QEMU ended ({type(error).__name__})") from error
+            raise SilentQemuError(f"QMP {what}: the connection to QEMU ended ({type(error).__name__})") from error
         finally:
             future.cancel()
 

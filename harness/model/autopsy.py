@@ -1,6 +1,6 @@
 """What a machine was doing when a run ended badly, looked at from outside before QEMU was ended: ``autopsy.json``.
 
-Facts only. ``harness.evidence.autopsy`` makes the sentence of them, ``harness.report.autopsy`` the text.
+Facts only. ``harness.evidence.code.autopsy`` makes the sentence of them, ``harness.report.autopsy`` the text.
 Addresses are guest-virtual unless said otherwise. Times are seconds on the run's clock (see ``model.record``).
 """
 

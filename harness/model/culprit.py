@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from harness.model.autopsy import Place
 from harness.model.base import Value
-from harness.model.names import TableName
 from harness.model.record import Phase
+from harness.model.words.tables import TableName
 
 FORMAT = 1
 

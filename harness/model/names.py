@@ -38,20 +38,3 @@ _MEMORY_TYPE_NUMBERS = {
     MemoryType.ACPI_RECLAIM: 9,
     MemoryType.ACPI_NVS: 10,
 }
-
-
-class TableName(StrEnum):
-    """The tables the harness can sample from outside and judge."""
-
-    ESRT = "esrt"
-    BGRT = "bgrt"
-    MEMATTR = "memattr"
-    RTPROP = "rtprop"
-    MOKVAR = "mokvar"
-    UNACCEPTED = "unaccepted"
-    INITRD = "initrd"
-    TPM_LOG = "tpm-log"
-    """The EFI stub's copy of firmware's TPM event log."""
-    TPM_FINAL_LOG = "tpm-final-log"
-    """What firmware has measured since."""
-    PRIVATE = "private"

@@ -13,13 +13,14 @@ from typing import Any, TypeVar
 from pydantic import Field
 
 from harness.model.base import StepValue, Value
-from harness.model.driver import FirmwareArch, RuntimePlan
 from harness.model.kernel import KernelImage
-from harness.model.kexec import Syscall
-from harness.model.memorymap import MemoryPlan
-from harness.model.names import MemoryType, TableName
+from harness.model.names import MemoryType
 from harness.model.scenario import Scenario
-from harness.model.xen import HypervisorPlan
+from harness.model.words.driver import FirmwareArch, RuntimePlan
+from harness.model.words.kexec import Syscall
+from harness.model.words.memorymap import MemoryPlan
+from harness.model.words.tables import TableName
+from harness.model.words.xen import HypervisorPlan
 
 S = TypeVar("S", bound=StepValue)
 
@@ -70,9 +71,13 @@ class TablePlan(Value):
     acpi: AcpiPlan | None = None
     memory: MemoryType
     at: int | None = None
+    """Where the pages begin."""
     below: int | None = None
+    """Where the pages end at the latest."""
     pages: int
+    """How many."""
     offset: int
+    """Of the table in them, bytes."""
     canary_seed: int
     content_hex: str
     """Empty with ``copied``."""

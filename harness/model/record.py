@@ -33,6 +33,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from harness.model.base import Value
+from harness.model.words.tables import TableName
 
 SYMBOLS_FILE = "symbols.gz"
 VMCORE_INCOMPLETE = "vmcore.incomplete"
@@ -219,6 +220,22 @@ class NoteEntry(Value):
     t_s: float
     epoch: int
     text: str
+    table: TableName | None = None
+    """The table that is not watched, for the reason in ``text``; None for a note about anything else."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_prefix(cls, data: Any) -> Any:
+        """Records from before there was ``table`` have it in front: ``esrt: REASON``."""
+        if not isinstance(data, dict) or "table" in data:
+            return data
+        name, colon, reason = str(data.get("text", "")).partition(": ")
+        return {**data, "table": TableName(name), "text": reason} if colon and name in set(TableName) else data
+
+    @property
+    def line(self) -> str:
+        """All of it, for people."""
+        return self.text if self.table is None else f"{self.table}: {self.text}"
 
 
 Entry = Annotated[
@@ -266,8 +283,26 @@ class EndKind(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class EndReason(StrEnum):
+    """Of an end, what its kind does not say and the judge must know (harness/record/reasons.py reads it)."""
+
+    XEN_PANIC = "xen-panic"
+    DOM0_DIED = "dom0-died"
+    KEXEC_RETURNED = "kexec-returned"
+    NO_ENTRY_POINT = "no-entry-point"
+    """The image has none for firmware of this word size."""
+    NO_DISK = "no-disk"
+    """The guest found no disk with the next kernel."""
+    NO_VMCORE = "no-vmcore"
+    """The capture kernel has no /proc/vmcore."""
+    OTHER_DIGESTS = "other-digests"
+    """Purgatory of kexec-tools found other bytes than were loaded."""
+
+
 class RunEnd(Value):
     kind: EndKind
+    reason: EndReason | None = None
+    """Not in records from before 2026-12."""
     t_s: float
     epoch: int
     phase: Phase

@@ -9,17 +9,17 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from harness.model import xen
 from harness.model.base import Size, Value, short_forms
-from harness.model.expectations import AnyExpectation, Expectation
-from harness.model.kdump import CaptureStep, CrashKernelStep, CrashStep
-from harness.model.kexec import KexecOptions, KexecStep, NextKernel, Syscall
-from harness.model.memorymap import MemoryRequest, outside_mistake
-from harness.model.names import TableName, TpmInterface
-from harness.model.runtime import KexecRefusedStep, RuntimeRequest, mistake
-from harness.model.steps import AnyStep, Step
-from harness.model.tables import NoRamdisk, TableRequest
-from harness.model.vitals import BootOptions, BootStep
+from harness.model.names import TpmInterface
+from harness.model.words import xen
+from harness.model.words.expectations import AnyExpectation, Expectation
+from harness.model.words.kdump import CaptureStep, CrashKernelStep, CrashStep
+from harness.model.words.kexec import KexecOptions, KexecStep, NextKernel, Syscall
+from harness.model.words.memorymap import MemoryRequest, outside_mistake
+from harness.model.words.runtime import KexecRefusedStep, RuntimeRequest, mistake
+from harness.model.words.steps import AnyStep, Step
+from harness.model.words.tables import NoRamdisk, TableName, TableRequest
+from harness.model.words.vitals import BootOptions, BootStep
 
 MAX_TABLES = 16
 """What the EFI agent takes (MAX_TABLES in plan.h)."""

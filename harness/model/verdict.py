@@ -5,8 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from harness.model.base import Value
-from harness.model.causes import Cause as Cause  # noqa: PLC0414
-from harness.model.causes import Status as Status  # noqa: PLC0414
+from harness.model.causes import Cause, Status
 from harness.model.record import Phase
 
 

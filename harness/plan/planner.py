@@ -11,8 +11,6 @@ from harness.evidence.tables.kinds import KINDS
 from harness.firmware.agent_plan import FwCfgFile, fw_cfg_files
 from harness.model.base import PAGE_BYTES
 from harness.model.kernel import HypervisorImage, KernelImage
-from harness.model.kexec import KexecOptions, NextKernel
-from harness.model.names import TableName
 from harness.model.plan import (
     TPM_CHARDEV,
     Accel,
@@ -25,7 +23,8 @@ from harness.model.plan import (
     TablePlan,
 )
 from harness.model.scenario import Scenario
-from harness.model.tables import TABLE_OFFSET, OneTable, PrivateRequest
+from harness.model.words.kexec import KexecOptions, NextKernel
+from harness.model.words.tables import TABLE_OFFSET, OneTable, PrivateRequest, TableName
 from harness.subjects.kdump import plan as captureplan
 from harness.subjects.memorymap.plan import memory_plan
 from harness.subjects.registry import SUBJECTS

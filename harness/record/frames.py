@@ -1,4 +1,5 @@
-"""Frames of the EFI agent, read in one place: their fields have had other names before (docs/link-protocol.md)."""
+"""Where the EFI agent's frames say that memory is, read in one place: the fields have had other names before
+(docs/link-protocol.md)."""
 
 from __future__ import annotations
 
@@ -6,6 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.evidence.ranges import PAGE_BYTES, Range
+
+
+def pages_of(fields: Mapping[str, str]) -> Range:
+    """The whole pages of a ``table`` or ``range`` frame. Protocol 1 had their number, and ``address`` for a range.
+
+    Raises:
+        KeyError: a field is missing.
+        ValueError: one is not a number.
+    """
+    if "pages_size" in fields:
+        return Range.sized(int(fields["pages_address"], 0), int(fields["pages_size"], 0))
+    start = fields["pages_address"] if "pages_address" in fields else fields["address"]
+    return Range.sized(int(start, 0), int(fields["pages"], 0) * PAGE_BYTES)
 
 
 @dataclass(frozen=True)
@@ -22,26 +36,16 @@ class InstalledTable:
 
     @classmethod
     def read(cls, fields: Mapping[str, str]) -> InstalledTable:
-        """Out of the fields of a ``table`` frame.
+        """Out of the fields of a ``table`` frame. In protocol 1 ``address`` and ``size`` were the table's.
 
         Raises:
             KeyError: a field is missing.
             ValueError: one is not a number.
         """
-        new = _renamed(fields) if "pages_size" not in fields else fields
+        start, size = ("table_address", "table_size") if "table_address" in fields else ("address", "size")
         return cls(
-            name=new["name"],
-            table=Range.sized(int(new["table_address"], 0), int(new["table_size"], 0)),
-            pages=Range.sized(int(new["pages_address"], 0), int(new["pages_size"], 0)),
-            acpi=new.get("acpi", ""),
+            name=fields["name"],
+            table=Range.sized(int(fields[start], 0), int(fields[size], 0)),
+            pages=pages_of(fields),
+            acpi=fields.get("acpi", ""),
         )
-
-
-def _renamed(fields: Mapping[str, str]) -> Mapping[str, str]:
-    """The fields of protocol 1, where ``address`` and ``size`` were the table's and ``pages`` a number of pages."""
-    return {
-        **fields,
-        "table_address": fields["address"],
-        "table_size": fields["size"],
-        "pages_size": str(int(fields["pages"], 0) * PAGE_BYTES),
-    }

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from harness.evidence import e820, efimap, iomem, klog, memmap, segments
+from harness.evidence import klog
 from harness.evidence.defect import Defect
-from harness.evidence.ranges import PAGE_BYTES, Range
-from harness.evidence.segments import Segment, Sizes
+from harness.evidence.maps import e820, efimap, iomem, memmap, segments
+from harness.evidence.maps.segments import Segment, Sizes
+from harness.evidence.ranges import Range
 from harness.evidence.tables import kinds as tables
 from harness.evidence.tables.configtable import ConfigTables, parse_listing
-from harness.model.kexec import Syscall
-from harness.model.names import TableName
 from harness.model.plan import EpochPlan, Plan, TablePlan
 from harness.model.record import FrameEntry, Point, SampleEntry
+from harness.model.words.kexec import Syscall
+from harness.model.words.tables import TableName
+from harness.record.frames import pages_of
 from harness.record.record import Record, UnreadableRecordError
 
 
@@ -84,7 +86,7 @@ class MadeRange:
     def read(cls, fields: Mapping[str, str]) -> MadeRange:
         """Out of the fields of a ``range`` frame."""
         return cls(
-            range=Range.sized(int(fields["address"], 0), int(fields["pages"], 0) * PAGE_BYTES),
+            range=pages_of(fields),
             type=None if fields["type"] == "hole" else int(fields["type"], 0),
             was=int(fields["was"], 0),
             how=fields["how"],
@@ -174,6 +176,10 @@ class Observations:
                     sample=sample,
                 )
         return found
+
+    def unwatched(self, name: TableName) -> str:
+        """Why a table was not sampled at the hand-off; empty when the record does not say."""
+        return next((note.text for note in self.record.notes if note.table is name), "")
 
     def samples(self, name: TableName) -> tuple[SampleEntry, ...]:
         """All samples of a table after its baseline, in order of time."""

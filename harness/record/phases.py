@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 
 from harness.machine.feed import Data, Event, Line, Match
 from harness.machine.frame import Frame
-from harness.model.kdump import CrashStep
 from harness.model.plan import Plan
 from harness.model.record import Phase
+from harness.model.words.kdump import CrashStep
 
 PANIC = "panic"
 """Name of the console pattern for a panic's first line."""

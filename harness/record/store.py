@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from io import FileIO
@@ -22,7 +20,8 @@ from harness.model.base import Value
 from harness.model.plan import Plan
 from harness.model.record import SYMBOLS_FILE, VMCORE_DMESG, Entry, RunEnd
 from harness.model.verdict import Verdict
-from harness.record.record import BigFile, Record, UnreadableRecordError
+from harness.record.files import open_big, read_inside, read_payload
+from harness.record.record import Record, UnreadableRecordError
 
 _ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)
 _FORMAT_ONLY: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
@@ -67,6 +66,8 @@ class RunWriter:
 
     def __init__(self, directory: Path, plan: Plan) -> None:
         self.directory = directory
+        self.plan = plan
+        self._entries: list[Entry] = []
         self._lock = threading.Lock()
         self.started_s = clock.now_s()
         self._bodies = 0
@@ -90,6 +91,15 @@ class RunWriter:
         with self._lock:
             self._journal.write(entry.model_dump_json() + "\n")
             self._journal.flush()
+            self._entries.append(entry)
+
+    def record(self) -> Record:
+        """What is written so far, for those who look while the run goes on: its journal is in memory, only the files
+        that are asked for are read."""
+        with self._lock:
+            entries = tuple(self._entries)
+        read = partial(_read_unsealed, self.directory)
+        return Record(plan=self.plan, end=None, entries=entries, read=read, read_payload=read_payload)
 
     def body(self, label: str, data: bytes) -> str:
         """Keep a frame's body; returns its name relative to the run directory."""
@@ -152,7 +162,7 @@ def read_record(directory: Path) -> Record:
     files = end.files if end is not None else {}
 
     def read(name: str) -> bytes:
-        return _read_inside(directory, name, files)
+        return read_inside(directory, name, files)
 
     opened: list[FileIO] = []
 
@@ -163,7 +173,7 @@ def read_record(directory: Path) -> Record:
     plan = _read_plan(directory / "plan.json")
     entries: tuple[Entry, ...] = ()
     try:
-        _read_inside(directory, "plan.json", files)
+        read_inside(directory, "plan.json", files)
         entries = _entries(read("journal.jsonl"), problems)
     except UnreadableRecordError as error:
         problems.append(str(error))
@@ -172,8 +182,8 @@ def read_record(directory: Path) -> Record:
         end=end,
         entries=entries,
         read=read,
-        read_payload=_read_payload,
-        big=partial(_open_big, directory, opened),
+        read_payload=read_payload,
+        big=partial(open_big, directory, opened),
         close=close,
         problems=tuple(problems),
     )
@@ -191,6 +201,10 @@ def stored_text(verdict: Verdict) -> str:
         return Path(verdict.run_dir, _VERDICT_TEXT).read_text(encoding="utf-8") if verdict.run_dir else ""
     except OSError:
         return ""
+
+
+def _read_unsealed(directory: Path, name: str) -> bytes:
+    return read_inside(directory, name, {})
 
 
 def _read_plan(path: Path) -> Plan:
@@ -243,55 +257,3 @@ def _entries(journal: bytes, problems: list[str]) -> tuple[Entry, ...]:
                 break
             problems.append(f"journal.jsonl:{number}: not a journal entry")
     return tuple(entries)
-
-
-def _read_inside(directory: Path, name: str, files: Mapping[str, str]) -> bytes:
-    """A file of the record, as it was when the run ended (``files``: the hashes from then)."""
-    path = directory / name
-    if not path.resolve().is_relative_to(directory.resolve()):
-        raise UnreadableRecordError(f"{name}: points outside the run directory")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UnreadableRecordError(f"{name}: {error.strerror}") from error
-    if files and files.get(name) != hashlib.sha256(data).hexdigest():
-        why = "is not what it was when the run ended" if name in files else "was not there when the run ended"
-        raise UnreadableRecordError(f"{name}: {why} ({len(data)} bytes now)")
-    return data
-
-
-def _open_big(directory: Path, opened: list[FileIO], name: str) -> BigFile | None:
-    path = directory / name
-    if not path.resolve().is_relative_to(directory.resolve()):
-        raise UnreadableRecordError(f"{name}: points outside the run directory")
-    try:
-        file = path.open("rb", buffering=0)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise UnreadableRecordError(f"{name}: {error.strerror}") from error
-    opened.append(file)
-
-    def pieces(offset: int, size: int) -> bytes:
-        found: list[bytes] = []
-        while size > 0 and 0 <= offset < 1 << 62:
-            try:
-                piece = os.pread(file.fileno(), min(size, 1 << 30), offset)
-            except OSError as error:
-                raise UnreadableRecordError(f"{name}: {error.strerror}") from error
-            if not piece:
-                break
-            found.append(piece)
-            offset, size = offset + len(piece), size - len(piece)
-        return b"".join(found)
-
-    return BigFile(pieces, os.fstat(file.fileno()).st_size)
-
-
-def _read_payload(path: str, offset: int, size_bytes: int) -> bytes | None:
-    try:
-        with Path(path).open("rb") as stream:
-            stream.seek(offset)
-            return stream.read(size_bytes)
-    except OSError:
-        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from harness.evidence.autopsy import headline, linked
+from harness.evidence.code.autopsy import headline, linked
 from harness.model.autopsy import Autopsy, CpuReport
 
 

@@ -6,7 +6,7 @@ import shlex
 import textwrap
 from collections.abc import Iterator
 
-from harness.evidence.culprit import sentence, who
+from harness.evidence.code.culprit import sentence, who
 from harness.model.culprit import Culprit, Write
 
 _WIDTH = 110

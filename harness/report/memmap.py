@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from harness.evidence import e820
 from harness.evidence.defect import Defect
-from harness.evidence.efilog import LogEntry
-from harness.evidence.efimap import EfiRegion
-from harness.evidence.iomem import CRASH_KERNEL, Resource
+from harness.evidence.listings.entries import LogEntry, LogMap, MapKind, Remark, contradictions
+from harness.evidence.maps import e820
+from harness.evidence.maps.efimap import EfiRegion
+from harness.evidence.maps.iomem import CRASH_KERNEL, Resource
 from harness.evidence.ranges import Range
 from harness.model.record import FrameEntry
 from harness.record.frames import InstalledTable
@@ -48,6 +48,7 @@ _EFI_KINDS = (
 _LINUX_KINDS = {
     "System RAM": Kind.FREE,
     "Reserved": Kind.RESERVED,
+    "reserved": Kind.RESERVED,
     "ACPI Tables": Kind.ACPI,
     "ACPI Non-volatile Storage": Kind.ACPI,
     "Unusable memory": Kind.UNUSABLE,
@@ -80,48 +81,113 @@ class Column:
     marks: tuple[Block, ...] = ()
     before: int | None = None
     """The index of the column that it is a later state of."""
+    kind: MapKind = MapKind.EFI
+    entries: tuple[LogEntry, ...] = ()
+    """One by one, as firmware or the log has them; of /proc/iomem and /sys/firmware/memmap of a run there are none."""
+    remarks: tuple[Remark, ...] = ()
 
     def row(self) -> dict[str, object]:
         return {
             "title": self.title,
+            "kind": self.kind.value,
             "file": self.where,
             "blocks": [item.row() for item in self.blocks],
             "marks": [item.row() for item in self.marks],
+            "entries": [_entry_row(item) for item in self.entries],
+            "remarks": [{"line": item.line, "text": item.text} for item in self.remarks],
         }
 
 
-def of_log(maps: Iterable[Sequence[LogEntry]], name: str) -> tuple[Column, ...]:
-    """The EFI memory maps of a console log."""
-    return tuple(
-        Column(
-            title="EFI memory map" if number == 1 else f"EFI memory map, number {number}",
-            where=f"{name}:{entries[0].line}",
-            blocks=efi_blocks([item.region for item in entries]),
-            before=number - 2 if number > 1 else None,
+def _entry_row(entry: LogEntry) -> dict[str, object]:
+    region, told = entry.region, not entry.words
+    return {
+        "number": entry.number,
+        "start": region.range.start,
+        "end": region.range.end,
+        "type": entry.words or region.type_name,
+        "type_number": region.type if told else None,
+        "attributes": region.attributes if entry.attributes_known else None,
+        "attribute_names": list(region.attribute_names) if entry.attributes_known else None,
+        "depth": entry.depth,
+        "line": entry.line or None,
+    }
+
+
+def of_log(maps: Iterable[LogMap], name: str) -> tuple[Column, ...]:
+    """The memory maps of a console log."""
+    found: list[Column] = []
+    last: dict[str, tuple[int, int]] = {}
+    for item in maps:
+        before, count = last.get(item.title, (None, 0))
+        found.append(
+            Column(
+                title=item.title if count == 0 else f"{item.title}, number {count + 1}",
+                where=f"{name}:{item.line}",
+                blocks=_log_blocks(item),
+                before=before,
+                kind=item.kind,
+                entries=item.entries,
+                remarks=tuple(sorted(_remarks(item), key=lambda remark: remark.line)),
+            )
         )
-        for number, entries in enumerate(maps, 1)
+        last[item.title] = len(found) - 1, count + 1
+    return tuple(found)
+
+
+def _log_blocks(item: LogMap) -> tuple[Block, ...]:
+    if item.kind is MapKind.EFI:
+        return efi_blocks([entry.region for entry in item.entries])
+    return tuple(Block(entry.region.range, entry.words, _linux_kind(entry.words)) for entry in item.top)
+
+
+def _remarks(item: LogMap) -> Iterator[Remark]:
+    yield from item.remarks
+    for odd in item.odd:
+        yield Remark(odd.line, f"mem{odd.number:02} is not listed above: {odd.why}")
+    for first, second, both in contradictions(item.entries):
+        yield Remark(second.line, f"mem{first.number:02} and mem{second.number:02} both have {both}")
+
+
+def _regions(regions: Sequence[EfiRegion]) -> tuple[LogEntry, ...]:
+    return tuple(LogEntry(number, region, 0) for number, region in enumerate(regions))
+
+
+def of_record(observations: Observations, kind: MapKind | None = None) -> tuple[Column, ...]:
+    """What a run's record has: firmware's map, the map that was handed over, and each kernel's two maps.
+
+    Args:
+        kind: only the maps of this kind.
+    """
+    found = tuple(_of_record(observations))
+    if kind is None:
+        return found
+    places = {old: new for new, old in enumerate(at for at, item in enumerate(found) if item.kind is kind)}
+    return tuple(
+        replace(found[at], before=places.get(before) if (before := found[at].before) is not None else None)
+        for at in places
     )
 
 
-def of_record(observations: Observations) -> tuple[Column, ...]:
-    """What a run's record has: firmware's map, the map that was handed over, and each kernel's two maps."""
+def _of_record(observations: Observations) -> list[Column]:
     found: list[Column] = []
     own = observations.record.frame("firmware-memmap")
     if own is not None:
         title = "EFI memory map of firmware"
-        found.append(Column(title, observations.cited(own), efi_blocks(observations.regions_of(own))))
+        regions = observations.regions_of(own)
+        found.append(Column(title, observations.cited(own), efi_blocks(regions), entries=_regions(regions)))
     if observations.efi_map:
         title = "EFI memory map at the hand-off"
         where = observations.cited(observations.record.frame("memmap"))
         marks = tuple(sorted(_handed_over(observations), key=lambda item: item.range))
-        found.append(Column(title, where, efi_blocks(observations.efi_map), marks, 0 if found else None))
+        blocks, entries = efi_blocks(observations.efi_map), _regions(observations.efi_map)
+        found.append(Column(title, where, blocks, marks, 0 if found else None, entries=entries))
     last: dict[str, int] = {}
     for epoch in observations.entered:
         for column in _epoch(observations, epoch):
             name = column.title.partition(",")[0]
             found.append(replace(column, before=last.get(name)))
             last[name] = len(found) - 1
-    return tuple(found)
+    return found
 
 
 def efi_blocks(regions: Sequence[EfiRegion]) -> tuple[Block, ...]:
@@ -129,7 +195,7 @@ def efi_blocks(regions: Sequence[EfiRegion]) -> tuple[Block, ...]:
     joined: list[tuple[Block, set[str], int]] = []
     for region in sorted(regions, key=lambda item: item.range):
         kind = _EFI_KINDS[region.type] if region.type < len(_EFI_KINDS) else Kind.OTHER
-        name = region.type_name.removesuffix("Memory").removesuffix("MemoryType")
+        name = short_name(region)
         block, names, count = joined[-1] if joined else (Block(Range(0, 0), "", kind), set[str](), 0)
         if joined and block.range.end == region.range.start and (names == {name} or (_joins(block, kind))):
             joined[-1] = (replace(block, range=Range(block.range.start, region.range.end)), names | {name}, count + 1)
@@ -139,6 +205,11 @@ def efi_blocks(regions: Sequence[EfiRegion]) -> tuple[Block, ...]:
         replace(block, label=f"{block.kind}, {count} pieces" if len(names) > 1 else block.label)
         for block, names, count in joined
     )
+
+
+def short_name(region: EfiRegion) -> str:
+    """The type's name as it is shown, such as ``BootServicesData`` or ``Conventional``."""
+    return region.type_name.removesuffix("Memory").removesuffix("MemoryType")
 
 
 def _joins(block: Block, kind: Kind) -> bool:
@@ -172,7 +243,8 @@ def _epoch(observations: Observations, epoch: int) -> Iterator[Column]:
     listed = e820.parse_memmap(observations.record.text(epoch, "memmap") or "absent")
     if listed is not None and not isinstance(listed, Defect):
         blocks = tuple(Block(item.range, item.type_name, _linux_kind(item.type_name)) for item in listed)
-        yield Column(f"/sys/firmware/memmap, epoch {epoch}", observations.where(epoch, "memmap"), blocks)
+        where = observations.where(epoch, "memmap")
+        yield Column(f"/sys/firmware/memmap, epoch {epoch}", where, blocks, kind=MapKind.E820)
     rows = observations.iomem(epoch)
     if not rows:
         return
@@ -183,7 +255,8 @@ def _epoch(observations: Observations, epoch: int) -> Iterator[Column]:
         if row.depth == 0 and any(row.range.overlaps(item) for item in known)
     )
     marks = sorted(_inside(observations, epoch, rows), key=lambda item: item.range)
-    yield Column(f"/proc/iomem, epoch {epoch}", observations.where(epoch, "iomem"), blocks, tuple(marks))
+    where = observations.where(epoch, "iomem")
+    yield Column(f"/proc/iomem, epoch {epoch}", where, blocks, tuple(marks), kind=MapKind.IOMEM)
 
 
 def _inside(observations: Observations, epoch: int, rows: Sequence[Resource]) -> Iterator[Block]:
@@ -207,35 +280,3 @@ def _inside(observations: Observations, epoch: int, rows: Sequence[Resource]) ->
 
 def _linux_kind(name: str) -> Kind:
     return _LINUX_KINDS.get(name, Kind.DEVICE if name.startswith(("PCI", "IOAPIC", "HPET")) else Kind.OTHER)
-
-
-def size_text(size_bytes: int) -> str:
-    """A size in the largest unit that leaves at least 1, with one decimal where it is needed."""
-    for unit, factor in (("GiB", 2**30), ("MiB", 2**20)):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.1f}".removesuffix(".0") + f" {unit}"
-    return f"{size_bytes // 1024} KiB" if size_bytes >= 1024 else f"{size_bytes} bytes"
-
-
-def to_text(columns: Sequence[Column]) -> str:
-    """Every map, a line a block. Where a map is a later state of one above, ``+`` is new in it and ``-`` was before."""
-    lines: list[str] = []
-    for column in columns:
-        lines += [f"{column.title}  ({column.where})", *_column_text(column, columns), ""]
-    return "\n".join(lines)
-
-
-def _column_text(column: Column, columns: Sequence[Column]) -> Iterator[str]:
-    before = columns[column.before].blocks if column.before is not None else column.blocks
-    gone = [("-", block, 0) for block in before if block not in column.blocks]
-    there = [("+" if block not in before else " ", block, 0) for block in column.blocks]
-    marks = [(" ", block, 1) for block in column.marks]
-    for sign, block, depth in sorted((*gone, *there, *marks), key=lambda item: (item[1].range.start, item[2])):
-        where = f"{block.range.start:#014x}-{block.range.last:#014x}"
-        shift = "  > " if depth else ""
-        yield f" {sign} {where}  {size_text(block.range.size_bytes):>10}  {shift}{block.label}"
-
-
-def to_rows(columns: Sequence[Column]) -> list[dict[str, object]]:
-    """The same for JSON."""
-    return [column.row() for column in columns]

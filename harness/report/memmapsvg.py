@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-from harness.evidence.ranges import PAGE_BYTES, Range
-from harness.report.memmap import Block, Column, Kind, size_text
+from harness.evidence.ranges import PAGE_BYTES, merged
+from harness.report.memmap import Block, Column, Kind
+from harness.report.memmaptext import size_text
 
 _COLOURS = {
     Kind.FREE: "#d7f0d2",
@@ -102,10 +103,14 @@ def to_svg(columns: Sequence[Column], title: str) -> str:
 def _scale(columns: Sequence[Column]) -> _Scale:
     borders = sorted({at for column in columns for item in (*column.blocks, *column.marks) for at in _ends(item)})
     heights = [0.0]
+    listed_ranges = iter(merged(item.range for column in columns for item in column.blocks))
+    current = next(listed_ranges, None)
     for start, end in pairwise(borders):
         pages = max(1.0, (end - start) / PAGE_BYTES)
-        listed = any(item.range.overlaps(Range(start, end)) for column in columns for item in column.blocks)
+        while current is not None and current.end <= start:
+            current = next(listed_ranges, None)
         # What no map lists is only a gap.
+        listed = current is not None and current.start < end
         heights.append(heights[-1] + _LINE + (2.2 * math.log2(pages) if listed else 0))
     return _Scale(tuple(borders), tuple(heights))
 

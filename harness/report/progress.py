@@ -10,8 +10,9 @@ from rich.live import Live
 from rich.text import Text
 
 from harness import clock
+from harness.model.causes import Status
 from harness.model.record import Phase
-from harness.model.verdict import Status, Verdict
+from harness.model.verdict import Verdict
 from harness.report import text
 
 

@@ -7,8 +7,9 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from harness.model.causes import Status
 from harness.model.plan import Plan
-from harness.model.verdict import Check, Status, Verdict
+from harness.model.verdict import Check, Verdict
 
 _WIDTH = 110
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.model.causes import Cause, Status
 from harness.model.plan import Plan
 from harness.model.record import Phase
-from harness.model.verdict import Cause, Status, Verdict
+from harness.model.verdict import Verdict
 from harness.selftest import damage
 from harness.selftest.damage import RAM, Damage
 

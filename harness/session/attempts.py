@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness.model.base import Value
-from harness.model.causes import Mark
+from harness.model.causes import Mark, Status
 from harness.model.record import Phase
-from harness.model.verdict import Attempt, Status, Verdict
+from harness.model.verdict import Attempt, Verdict
 
 _BEFORE_A_KERNEL = frozenset({Phase.START, Phase.FIRMWARE, Phase.AGENT})
 

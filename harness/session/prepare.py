@@ -19,10 +19,10 @@ from harness.guest.tools import GuestTools, find_program, find_tools, first_line
 from harness.host.accel import AccelChoice
 from harness.kernel.hypervisors import resolve_hypervisor
 from harness.kernel.registry import Registry, resolve
-from harness.model.kdump import CrashKernelOptions
 from harness.model.kernel import HypervisorImage, KernelImage
 from harness.model.plan import FirmwareFiles
 from harness.model.scenario import Scenario
+from harness.model.words.kdump import CrashKernelOptions
 from harness.plan.planner import InitrdFile, Prepared
 from harness.subjects.runtime.plan import RuntimeDriver
 

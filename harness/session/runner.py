@@ -15,6 +15,7 @@ from harness.model.plan import Plan
 from harness.model.record import EndKind, Phase, Point, RunEnd
 from harness.plan.planner import input_files
 from harness.record.phases import captures
+from harness.record.reasons import reason_of
 from harness.record.store import RunWriter
 from harness.stage import failures
 from harness.stage.hostfault import silent_qemu, stopped_tpm
@@ -79,6 +80,7 @@ def run_plan(
             kind, detail = EndKind.HOST, error.message
         end = RunEnd(
             kind=kind,
+            reason=reason_of(kind, detail),
             t_s=writer.now_s(),
             epoch=recorder.epoch,
             phase=recorder.phase,

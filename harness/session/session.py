@@ -16,10 +16,11 @@ from harness.errors import HostError, InputError, Interrupted
 from harness.judge.judge import failed_before_start, judge, refused
 from harness.load.scenarios import Variant
 from harness.machine.feed import Feed
+from harness.model.causes import Cause
 from harness.model.kernel import KernelImage
 from harness.model.plan import Plan
 from harness.model.record import Point
-from harness.model.verdict import Cause, KnownIssue, Verdict
+from harness.model.verdict import KnownIssue, Verdict
 from harness.plan.gate import refusal
 from harness.plan.planner import make_plan
 from harness.record.store import read_record, write_verdict

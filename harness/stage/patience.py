@@ -15,9 +15,9 @@ from harness.autopsy.perform import COMMAND_S, view_of
 from harness.clock import Deadline
 from harness.errors import HostError
 from harness.evidence import crash, klog
-from harness.evidence.autopsy import Progress, progress
+from harness.evidence.code.autopsy import Progress, progress
+from harness.evidence.code.whose import Atlas
 from harness.evidence.defect import Defect
-from harness.evidence.whose import Atlas
 from harness.machine.feed import Source
 from harness.machine.machine import Machine
 from harness.machine.memory import Memory

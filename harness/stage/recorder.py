@@ -10,6 +10,7 @@ from harness.machine.console import Console
 from harness.machine.feed import Event, Failure, Happening, Line
 from harness.machine.frame import Frame
 from harness.model.record import EventEntry, FrameEntry, NoteEntry, Phase, PhaseEntry
+from harness.model.words.tables import TableName
 from harness.record.phases import Entered, State, step
 from harness.record.store import RunWriter
 from harness.stage import failures
@@ -77,9 +78,9 @@ class Recorder:
         with self._lock:
             self._frozen = (self.console_offset, self.last_line)
 
-    def note(self, text: str) -> None:
-        """Something a reader should know."""
-        self._writer.append(NoteEntry(t_s=self._writer.now_s(), epoch=self.epoch, text=text))
+    def note(self, text: str, table: TableName | None = None) -> None:
+        """Something a reader should know; with ``table``, why that one is not watched."""
+        self._writer.append(NoteEntry(t_s=self._writer.now_s(), epoch=self.epoch, text=text, table=table))
 
     @property
     def console_offset(self) -> int:

@@ -16,7 +16,7 @@ from harness.machine.machine import Machine
 from harness.model.plan import Plan
 from harness.model.record import CommandEntry, EndKind, Point
 from harness.record.observations import MadeRange, Observations
-from harness.record.store import RunWriter, read_record
+from harness.record.store import RunWriter
 from harness.stage import failures
 from harness.stage.hostfault import Clocks
 from harness.stage.patience import EXTENSION, EXTENSIONS, still_moving
@@ -177,12 +177,8 @@ class Stage:
         self._helpers.probe(self, point)
 
     def observations(self) -> Observations:
-        """The record so far.
-
-        Raises:
-            InputError: it cannot be read.
-        """
-        return Observations(read_record(self.writer.directory))
+        """The record so far."""
+        return Observations(self.writer.record())
 
     def clocks(self) -> Clocks:
         """The host's clocks, now."""

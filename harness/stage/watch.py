@@ -1,11 +1,11 @@
-"""What is sampled at every border."""
+"""What is sampled at every border, and what is not."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from harness.evidence.ranges import Range
-from harness.model.names import TableName
+from harness.model.words.tables import TableName
 
 
 @dataclass(frozen=True)
@@ -15,3 +15,11 @@ class Watch:
     name: TableName
     pages: Range
     table: Range
+
+
+@dataclass(frozen=True)
+class Unwatched:
+    """Why a table that should be sampled is not."""
+
+    name: TableName
+    reason: str

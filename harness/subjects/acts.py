@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.model.base import members
-from harness.model.steps import AnyStep
+from harness.model.words.steps import AnyStep
 from harness.stage.stage import Stage
 from harness.subjects import claims
 from harness.subjects.kdump import act as kdump

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from harness.model.causes import Cause
 from harness.model.kernel import Capability, KernelImage
-from harness.model.names import TableName
 from harness.model.scenario import Scenario
 from harness.model.verdict import Check
+from harness.model.words.tables import TableName
 from harness.record.observations import Observations
 
 K = TypeVar("K")

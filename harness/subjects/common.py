@@ -1,13 +1,43 @@
-"""What the checks of a kdump say."""
+"""How a check says what it found: its status follows from its cause."""
 
 from __future__ import annotations
 
-from harness.model.verdict import Cause, Check, Evidence, Status
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, Evidence
+
+SEE_THE_END = "See the check of the run's end."
+"""What to do where a report is missing: a run that ended early did not come to it."""
 
 
-def passed(name: str, summary: str, *evidence: Evidence) -> Check:
+def judged(
+    name: str,
+    cause: Cause | None,
+    summary: str,
+    *,
+    epoch: int | None = None,
+    evidence: Iterable[Evidence] = (),
+    hint: str = "",
+) -> Check:
+    """A check that holds when it has no cause."""
+    return Check(
+        name=name,
+        status=Status.PASS if cause is None else cause.status,
+        cause=cause,
+        summary=summary,
+        epoch=epoch,
+        evidence=tuple(evidence),
+        hint=hint,
+    )
+
+
+def passed(
+    name: str, summary: str, *, epoch: int | None = None, evidence: Iterable[Evidence] = (), hint: str = ""
+) -> Check:
     """A check that holds."""
-    return Check(name=name, status=Status.PASS, summary=summary, evidence=evidence)
+    return judged(name, None, summary, epoch=epoch, evidence=evidence, hint=hint)
 
 
 def failed(
@@ -16,22 +46,42 @@ def failed(
     summary: str,
     *,
     epoch: int | None = None,
-    evidence: tuple[Evidence, ...] = (),
+    evidence: Iterable[Evidence] = (),
     hint: str = "",
-    status: Status = Status.FAIL,
 ) -> Check:
-    """A check that does not."""
-    return Check(
-        name=name,
-        status=status,
-        cause=cause,
-        summary=summary,
-        epoch=epoch,
-        evidence=evidence,
-        hint=hint or "docs/kdump.md says what this check asks for, and what else can make it fail.",
-    )
+    """A check that does not, or that nobody can answer: as its cause says."""
+    return judged(name, cause, summary, epoch=epoch, evidence=evidence, hint=hint)
 
 
-def missing(name: str, what: str) -> Check:
+def missing(
+    name: str,
+    summary: str,
+    *,
+    epoch: int | None = None,
+    evidence: Iterable[Evidence] = (),
+    hint: str = SEE_THE_END,
+) -> Check:
     """Nobody can say, because the record lacks something."""
-    return failed(name, Cause.MISSING_REPORT, what, status=Status.ERROR, hint="Run it again.")
+    return judged(name, Cause.MISSING_REPORT, summary, epoch=epoch, evidence=evidence, hint=hint)
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """Why what a check would judge is not there, or says nothing."""
+
+    epoch: int
+    cause: Cause
+    text: str
+    hint: str = ""
+
+
+def unusable_check(name: str, problem: Unusable, evidence: Iterable[Evidence] = ()) -> Check:
+    """The check that has nothing to judge."""
+    return judged(
+        name,
+        problem.cause,
+        problem.text,
+        epoch=problem.epoch,
+        evidence=tuple(evidence),
+        hint=problem.hint or "See the check of the run's end, and the log of that kernel.",
+    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from harness.model.base import members
 from harness.model.causes import Cause
-from harness.model.expectations import AnyExpectation
-from harness.model.steps import AnyStep
+from harness.model.words.expectations import AnyExpectation
+from harness.model.words.steps import AnyStep
 from harness.subjects.claims import Always, once
 from harness.subjects.fakemem.subject import SUBJECT as FAKEMEM
 from harness.subjects.kdump.subject import SUBJECT as KDUMP

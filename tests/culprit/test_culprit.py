@@ -12,12 +12,12 @@ from harness.autopsy.atlas import Naming
 from harness.culprit.culprit import case_of_record, check_variant, conclude, damaged
 from harness.culprit.watcher import Watcher
 from harness.errors import InputError
-from harness.evidence.culprit import sentence
+from harness.evidence.code.culprit import sentence
 from harness.load.scenarios import Variant
 from harness.model.autopsy import Owner, Place
 from harness.model.culprit import Target, Write
-from harness.model.names import TableName
 from harness.model.record import Phase
+from harness.model.words.tables import TableName
 from harness.record.observations import Observations
 from harness.record.store import read_record
 

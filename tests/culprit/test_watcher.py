@@ -15,12 +15,12 @@ from harness.autopsy.atlas import Naming
 from harness.clock import Deadline
 from harness.culprit import watcher as module
 from harness.culprit.watcher import DIRECT_MAPS, Watcher, _Watched
-from harness.evidence.culprit import guilty
+from harness.evidence.code.culprit import guilty
 from harness.machine.gdb import Gdb, Stop
 from harness.model.autopsy import Owner, Place
 from harness.model.culprit import Culprit, Target, Write
-from harness.model.names import TableName
 from harness.model.record import Phase, Point
+from harness.model.words.tables import TableName
 
 TARGET = Target(name=TableName.ESRT, start=0x5000, end=0x5008)
 UNPAGED = re.sub(r"CR0=[0-9a-f]+", "CR0=00000033", (TESTDATA / "registers/kernel.txt").read_text())

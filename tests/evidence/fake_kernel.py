@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.evidence import fakemem
-from harness.evidence.efimap import EfiRegion
-from harness.evidence.fakemem import FakeEntry
+from harness.evidence.faking import entries as fakemem
+from harness.evidence.faking.entries import FakeEntry
+from harness.evidence.maps.efimap import EfiRegion
 from harness.evidence.ranges import Range
 
 MIB = 1 << 20

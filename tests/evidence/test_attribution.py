@@ -1,12 +1,12 @@
-"""harness.evidence.attribution"""
+"""harness.evidence.code.attribution"""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.evidence.attribution import Source, attribute, pad_bytes, placed_bytes
+from harness.evidence.code.attribution import Source, attribute, pad_bytes, placed_bytes
+from harness.evidence.maps.segments import Role, Segment
 from harness.evidence.ranges import Range
-from harness.evidence.segments import Role, Segment
 
 TAG = b"ep02"
 HEAD = bytes(range(1, 200)) * 9  # the cpio archive before the padding

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.evidence.autopsy import headline, is_idle, linked, progress
+from harness.evidence.code.autopsy import headline, is_idle, linked, progress
 from harness.model.autopsy import Owner, Place
 
 from .autopsies import RIP, autopsy, call, cpu, place, report

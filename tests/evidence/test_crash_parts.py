@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.evidence import crash, klog
+from harness.evidence.code.symbols import symbol_table
 from harness.evidence.crash import guilty, messages, parser, scan, skip, titles, trace
-from harness.evidence.symbols import symbol_table
 
 NEEDLES = scan.Needles.of(parser.FORMATS)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness.evidence.culprit import changed, guilty, sentence
+from harness.evidence.code.culprit import changed, guilty, sentence
 from harness.evidence.ranges import Range
 from harness.model.autopsy import Owner
 from harness.model.culprit import Culprit, Target, Write
-from harness.model.names import TableName
 from harness.model.record import Phase
+from harness.model.words.tables import TableName
 from harness.report import culprit as report
 
 from .autopsies import place

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from harness.evidence.elfnotes import build_id
+from harness.evidence.code.elfnotes import build_id
 
 
 def note(name: bytes, kind: int, data: bytes) -> bytes:

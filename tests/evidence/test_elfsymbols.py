@@ -5,9 +5,9 @@ import struct
 
 import pytest
 
-from harness.evidence import elfsymbols
+from harness.evidence.code import elfsymbols
+from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.defect import Defect
-from harness.evidence.symbols import SymbolTable
 
 from .kallsyms_image import BASE
 

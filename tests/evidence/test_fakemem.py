@@ -1,4 +1,4 @@
-"""harness.evidence.fakemem: the parameter, and the model of the map"""
+"""harness.evidence.faking.entries: the parameter, and the model of the map"""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.evidence import fakemem
 from harness.evidence.defect import Defect
-from harness.evidence.efimap import EfiRegion
-from harness.evidence.fakemem import FakeEntry
+from harness.evidence.faking import entries as fakemem
+from harness.evidence.faking.entries import FakeEntry
+from harness.evidence.maps.efimap import EfiRegion
 from harness.evidence.ranges import Range, merged
 
 from .fake_kernel import FIRMWARE, GIB, MIB, SP, entry, good, region

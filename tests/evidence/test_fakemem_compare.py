@@ -1,4 +1,4 @@
-"""harness.evidence.fakemem_compare: every kind of difference is named, and nothing lawful is"""
+"""harness.evidence.faking.compare: every kind of difference is named, and nothing lawful is"""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.evidence import fakemem
-from harness.evidence.efimap import EfiRegion
-from harness.evidence.fakemem import FakeEntry
-from harness.evidence.fakemem_compare import Kind, changed_since, compare, undone
+from harness.evidence.faking import entries as fakemem
+from harness.evidence.faking.compare import Kind, changed_since, compare, undone
+from harness.evidence.faking.entries import FakeEntry
+from harness.evidence.maps.efimap import EfiRegion
 from harness.evidence.ranges import Range
 
 from .fake_kernel import FIRMWARE, GIB, MIB, SP, before_5_6, entry, good, region

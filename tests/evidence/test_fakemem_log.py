@@ -1,11 +1,12 @@
-"""harness.evidence.fakemem_log: what kernels print"""
+"""harness.evidence.faking.log: what kernels print"""
 
 from __future__ import annotations
 
-from harness.evidence import fakemem_log, klog
+from harness.evidence import klog
 from harness.evidence.defect import Defect
-from harness.evidence.efimap import EfiRegion
+from harness.evidence.faking import log as fakemem_log
 from harness.evidence.klog import Line
+from harness.evidence.maps.efimap import EfiRegion
 from harness.evidence.ranges import Range
 
 from .fake_kernel import entry

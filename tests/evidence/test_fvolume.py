@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.evidence import fvolume
+from harness.evidence.code import fvolume
 from harness.evidence.ranges import align_up
 
 from .test_peimage import image, memory

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from harness.evidence import kallsyms
+from harness.evidence.code import kallsyms
+from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.defect import Defect
-from harness.evidence.symbols import SymbolTable
 
 from .kallsyms_image import BASE, Layout, image, symbols
 

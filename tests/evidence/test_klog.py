@@ -159,3 +159,18 @@ def test_config_tables():
         "ESRT": 0x3BFFF100,
     }
     assert second == {"SMBIOS": 0x3F520000, "MEMATTR": 2**64 - 1, "ESRT": 0x3BFFF100}
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    ["[   12.345678][      T0] ", "[   12.345678] [      T0] ", "<6>[   12.345678][    C1] ", "[   12.345678] "],
+)
+def test_callers_are_no_part_of_a_message(stamp: str):
+    """makedumpfile 1.7.6 prints them in vmcore-dmesg.txt, which is held against the dump's log."""
+    (line,) = klog.lines(f"{stamp}pci 0000:00:1f.2: BAR 4\n".encode())
+    assert (line.timestamp_s, line.text, line.kernel) == (12.345678, "pci 0000:00:1f.2: BAR 4", True)
+
+
+def test_a_journals_banner_is_one():
+    data = b"Mar 02 08:09:10 box kernel: Linux version 6.12.0 (me@box) (gcc 13)\nLinux version 6.1 (shown)\n"
+    assert [banner.release for banner in klog.banners(klog.lines(data))] == ["6.12.0"]

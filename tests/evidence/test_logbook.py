@@ -8,7 +8,7 @@ import pytest
 
 from harness.evidence.defect import Defect
 from harness.evidence.logbook import LOGBOOK_BYTES, DriverPhase, Logbook, ServiceLog, parse
-from harness.model.driver import Fault, Service, Target
+from harness.model.words.driver import Fault, Service, Target
 
 HEADER = {
     0x08: 1,  # version

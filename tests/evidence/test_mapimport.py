@@ -6,12 +6,13 @@ import json
 
 import pytest
 
-from harness.evidence.efilog import LogEntry, efi_maps
-from harness.evidence.efimap import EfiRegion
-from harness.evidence.mapimport import FIRMWARE_ROOM_BYTES, scale, to_yaml
+from harness.evidence.listings import mapread
+from harness.evidence.listings.entries import LogEntry
+from harness.evidence.listings.mapimport import FIRMWARE_ROOM_BYTES, scale, to_yaml
+from harness.evidence.maps.efimap import EfiRegion
 from harness.evidence.ranges import Range
 from harness.load import yaml12
-from harness.model.memorymap import MapFile, RangeType, overlap_mistake, ram
+from harness.model.words.memorymap import MapFile, RangeType, overlap_mistake, ram
 
 from .test_efilog import HYPERV
 
@@ -19,9 +20,7 @@ GIB = 2**30
 
 
 def hyperv() -> tuple[LogEntry, ...]:
-    maps = efi_maps(HYPERV)
-    assert isinstance(maps, tuple)
-    return maps[0]
+    return mapread.read(HYPERV).maps[0].entries
 
 
 def entry(number: int, start: int, end: int, kind: int = 7, attributes: int = 0xF) -> LogEntry:

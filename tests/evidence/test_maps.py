@@ -1,13 +1,13 @@
-"""harness.evidence.efimap, iomem, e820 and memmap"""
+"""harness.evidence.maps.efimap, iomem, e820 and memmap"""
 
 import struct
 
 import pytest
 
-from harness.evidence import e820, efimap, iomem, memmap
 from harness.evidence.defect import Defect
-from harness.evidence.e820 import MemmapEntry
-from harness.evidence.efimap import EfiRegion
+from harness.evidence.maps import e820, efimap, iomem, memmap
+from harness.evidence.maps.e820 import MemmapEntry
+from harness.evidence.maps.efimap import EfiRegion
 from harness.evidence.ranges import Range
 
 PAGE = Range(0x3BFFF000, 0x3C000000)

@@ -4,9 +4,10 @@ import pytest
 from support.made_pagetables import RW, Builder, P
 from support.recorded_tables import KERNELS, recorded
 
-from harness.evidence import pagetables, paging
 from harness.evidence.defect import Defect
-from harness.evidence.pagetables import CR4_LA57, EFI_WINDOW, Capture, decode, efi_ranges, encode, take
+from harness.evidence.pagetable import pagetables
+from harness.evidence.pagetable import walk as paging
+from harness.evidence.pagetable.pagetables import CR4_LA57, EFI_WINDOW, Capture, decode, efi_ranges, encode, take
 from harness.evidence.ranges import Range
 
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.made_pagetables import NX, PS, RW, US, Builder, G, P
 
-from harness.evidence import paging
 from harness.evidence.defect import Defect
-from harness.evidence.paging import Leaf, Translation, merge, page_bytes, translate, walk
+from harness.evidence.pagetable import walk as paging
+from harness.evidence.pagetable.walk import Leaf, Translation, merge, page_bytes, translate, walk
 from harness.evidence.ranges import Range
 
 EFI_VA = 0xFFFF_FFEF_0000_0000

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.evidence import peimage
+from harness.evidence.code import peimage
+from harness.evidence.code.peimage import PeImage
 from harness.evidence.defect import Defect
-from harness.evidence.peimage import PeImage
 
 BASE = 0x3F000000
 SIZE = 0x4000

@@ -1,4 +1,4 @@
-"""harness.evidence.placement"""
+"""harness.evidence.maps.placement"""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness.evidence.defect import Defect
-from harness.evidence.placement import (
+from harness.evidence.maps.placement import (
     MIN_INITRD,
     MIN_KERNEL,
     KernelNeeds,
@@ -18,8 +18,8 @@ from harness.evidence.placement import (
     place,
     requests_of,
 )
+from harness.evidence.maps.segments import Role, Segment
 from harness.evidence.ranges import Range, align_down
-from harness.evidence.segments import Role, Segment
 
 MIB = 2**20
 PAGE = Range(0x3BFFF000, 0x3C000000)

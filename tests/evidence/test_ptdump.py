@@ -7,9 +7,9 @@ from support.made_pagetables import RW, US, Builder, P
 from support.recorded_tables import KERNELS, recorded
 
 from harness.evidence.defect import Defect
-from harness.evidence.pagetables import EFI_WINDOW, efi_ranges
-from harness.evidence.paging import ADDRESS_SPACE, GLOBAL, NX, PCD, PWT, Leaf, walk
-from harness.evidence.ptdump import Dump, compare, parse
+from harness.evidence.pagetable.pagetables import EFI_WINDOW, efi_ranges
+from harness.evidence.pagetable.ptdump import Dump, compare, parse
+from harness.evidence.pagetable.walk import ADDRESS_SPACE, GLOBAL, NX, PCD, PWT, Leaf, walk
 from harness.evidence.ranges import Range
 
 ESPFIX = """\

@@ -1,4 +1,4 @@
-"""harness.evidence.cpulist and setupdata, and what e820 and ranges have for the seams between kernels"""
+"""harness.evidence.pagetable.cpulist and setupdata, and what e820 and ranges have for the seams between kernels"""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import struct
 
 import pytest
 
-from harness.evidence import cpulist, e820, setupdata
 from harness.evidence.defect import Defect
+from harness.evidence.maps import e820, setupdata
+from harness.evidence.maps.setupdata import Piece
+from harness.evidence.pagetable import cpulist
 from harness.evidence.ranges import Range, without
-from harness.evidence.setupdata import Piece
 
 PROCESSORS = "online=0-1,3\nflags\t\t: fpu vme la57\n"
 

@@ -1,9 +1,9 @@
-"""harness.evidence.segments"""
+"""harness.evidence.maps.segments"""
 
 import pytest
 
+from harness.evidence.maps.segments import Role, Segment, Sizes, overlapping, parse_kernel, parse_tool
 from harness.evidence.ranges import Range
-from harness.evidence.segments import Role, Segment, Sizes, overlapping, parse_kernel, parse_tool
 
 PAGE = Range(0x3BFFF000, 0x3C000000)
 INITRD = 0x2C3A123

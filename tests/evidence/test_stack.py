@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.evidence.stack import Return, behind_call, call_target, returns
+from harness.evidence.code.stack import Return, behind_call, call_target, returns
 
 BASE = 0xFFFFC90000010000
 CODE = range(0xFFFFFFFF81000000, 0xFFFFFFFF81010000)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from harness.evidence.defect import Defect
-from harness.evidence.stress import Loader, Stress, parse
+from harness.evidence.pagetable.stress import Loader, Stress, parse
 
 LOADER = "loader={n}\nrounds=7\nbad=1\naddress=1063190528\nexpected=5\nfound=0\nerror=0\nend=0\n"
 REPORT = "calls=40\nfailed=2\nfirst=1000\ncpus=4\n" + LOADER.format(n=0) + LOADER.format(n=1)

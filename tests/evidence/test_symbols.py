@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.evidence.code.symbols import Located, in_kernel_order, symbol_table
 from harness.evidence.ranges import Range
-from harness.evidence.symbols import Located, in_kernel_order, symbol_table
 
 from .kallsyms_image import BASE, symbols
 

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from harness.evidence.defect import Defect
-from harness.evidence.virtual import View
+from harness.evidence.pagetable.virtual import View
 
 CR3 = 0x1000
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from harness.evidence.efimap import EfiRegion
+from harness.evidence.code.symbols import symbol_table
+from harness.evidence.code.whose import Atlas, Reader, relocate_range
+from harness.evidence.maps.efimap import EfiRegion
+from harness.evidence.maps.segments import Role, Segment
+from harness.evidence.pagetable.virtual import View
 from harness.evidence.ranges import Range
-from harness.evidence.segments import Role, Segment
-from harness.evidence.symbols import symbol_table
-from harness.evidence.virtual import View
-from harness.evidence.whose import Atlas, Reader, relocate_range
 from harness.model.autopsy import Cpu, Owner, Place
 
 from .autopsies import cpu

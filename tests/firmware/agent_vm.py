@@ -15,7 +15,7 @@ from harness.firmware.build import AgentBinary
 from harness.firmware.descriptors import find_firmware
 from harness.firmware.varstore import make_varstore
 from harness.machine.frame import Decoder, Frame
-from harness.model.driver import FirmwareArch
+from harness.model.words.driver import FirmwareArch
 
 QEMU = shutil.which("qemu-system-x86_64")
 

@@ -10,7 +10,7 @@ from agent_vm import Again, AgentVm
 from runtime_vm import plan_text, runtime_line
 
 from harness.firmware.build import APPLICATION_FLAGS, SOURCES, AgentBinary, build_agent, compile_image, find_tools
-from harness.model.driver import FirmwareArch
+from harness.model.words.driver import FirmwareArch
 
 HERE = Path(__file__).parent
 

@@ -8,7 +8,7 @@ import struct
 from agent_vm import AgentVm
 
 from harness.evidence.logbook import LOGBOOK_BYTES, Logbook, parse
-from harness.model.driver import Service, Target
+from harness.model.words.driver import Service, Target
 
 ALL_HOOKS = ",".join(Service)
 PAGE_BYTES = 4096

@@ -18,7 +18,7 @@ from harness.evidence.tables import bgrt
 from harness.evidence.tables.canary import canary_bytes
 from harness.evidence.tables.configtable import parse_listing
 from harness.firmware.build import AgentBinary
-from harness.model.driver import FirmwareArch
+from harness.model.words.driver import FirmwareArch
 
 pytestmark = [pytest.mark.qemu, pytest.mark.skipif(QEMU is None, reason="no qemu-system-x86_64 on PATH")]
 

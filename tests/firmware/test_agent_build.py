@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import HostError
 from harness.firmware.build import SOURCES, build_agent, parse_map
-from harness.model.driver import FirmwareArch
+from harness.model.words.driver import FirmwareArch
 
 needs_compiler = pytest.mark.skipif(
     shutil.which("clang") is None or shutil.which("lld-link") is None, reason="clang and lld are not installed"

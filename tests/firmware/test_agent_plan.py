@@ -7,13 +7,14 @@ import pytest
 from harness.errors import InputError
 from harness.firmware.agent_plan import FwCfgFile, agent_plan, fw_cfg_files
 from harness.model import guids
-from harness.model.driver import Fault, FirmwareArch, MemattrChoice, RuntimePlan, Service
 from harness.model.kernel import KernelImage
-from harness.model.memorymap import MemoryPlan, RangePlan, RangeType
-from harness.model.names import MemoryType, TableName
+from harness.model.names import MemoryType
 from harness.model.plan import Accel, AcpiPlan, Budgets, EpochPlan, FirmwareFiles, Plan, TablePlan
 from harness.model.scenario import Scenario
-from harness.model.vitals import BootOptions, BootStep, NoCrash
+from harness.model.words.driver import Fault, FirmwareArch, MemattrChoice, RuntimePlan, Service
+from harness.model.words.memorymap import MemoryPlan, RangePlan, RangeType
+from harness.model.words.tables import TableName
+from harness.model.words.vitals import BootOptions, BootStep, NoCrash
 
 KERNEL = KernelImage(
     name="k",

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import HostError, InputError
 from harness.firmware.descriptors import descriptor_directories, descriptors, find_firmware, version_of
-from harness.model.driver import FirmwareArch
+from harness.model.words.driver import FirmwareArch
 
 VOLUME = bytes(40) + b"_FVH" + bytes(20)
 

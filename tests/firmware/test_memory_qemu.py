@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from agent_vm import QEMU, AgentVm
 
-from harness.evidence import efimap
 from harness.evidence.defect import Defect
-from harness.evidence.efimap import EfiRegion
+from harness.evidence.maps import efimap
+from harness.evidence.maps.efimap import EfiRegion
 from harness.evidence.ranges import Range
 from harness.evidence.tables.canary import canary_bytes
 from harness.record.observations import MadeRange

@@ -10,7 +10,7 @@ import pytest
 
 from harness.evidence import logbook
 from harness.firmware.build import SOURCES
-from harness.model.driver import MAGIC_GUID, WRITTEN_PATTERN, Fault, MemattrChoice, Service, Target
+from harness.model.words.driver import MAGIC_GUID, WRITTEN_PATTERN, Fault, MemattrChoice, Service, Target
 
 ABI = (SOURCES / "runtime_abi.h").read_text(encoding="ascii")
 

@@ -20,7 +20,7 @@ from runtime_vm import (
 
 from harness.evidence.logbook import DriverPhase
 from harness.firmware.build import AgentBinary
-from harness.model.driver import WRITTEN_PATTERN, Fault, Service, Target
+from harness.model.words.driver import WRITTEN_PATTERN, Fault, Service, Target
 
 pytestmark = [pytest.mark.qemu, pytest.mark.skipif(QEMU is None, reason="no qemu-system-x86_64 on PATH")]
 

@@ -27,7 +27,7 @@ from runtime_vm import (
 from harness.evidence.logbook import DriverPhase
 from harness.firmware.build import AgentBinary
 from harness.model import guids
-from harness.model.driver import WRITTEN_PATTERN, Fault, Service, Target, Trap
+from harness.model.words.driver import WRITTEN_PATTERN, Fault, Service, Target, Trap
 
 pytestmark = [pytest.mark.qemu, pytest.mark.skipif(QEMU is None, reason="no qemu-system-x86_64 on PATH")]
 
@@ -294,7 +294,7 @@ def test_memattr_drop(again: Again, given: dict[str, bytes]) -> None:
 
 
 def test_the_names_are_those_of_the_host(again: Again, given: dict[str, bytes]) -> None:
-    """The C side takes every name of harness/model/runtime.py, and knows no order of its own."""
+    """The C side takes every name of harness/model/words/runtime.py, and knows no order of its own."""
     every = [f"set-variable:{fault}" for fault in Fault if fault.trap is Trap.PAGE_FAULT]
     vm = again(
         with_words(given, *every, arm="get-time:loop,query-variable-info:interrupts-off,reset-system:non-canonical")

@@ -14,13 +14,14 @@ from harness.cli import fuzz as command
 from harness.cli.exits import Exit
 from harness.cli.main import main
 from harness.errors import Interrupted
-from harness.evidence.fakemem import parse_cmdline
+from harness.evidence.faking.entries import parse_cmdline
 from harness.fuzz.campaign import Found, Outcome, Result
 from harness.fuzz.fake_mem import Bench
 from harness.load.scenarios import Variant
-from harness.model.fakemem import SoftReservedExact
+from harness.model.causes import Status
 from harness.model.record import Phase
-from harness.model.verdict import Status, Verdict
+from harness.model.verdict import Verdict
+from harness.model.words.fakemem import SoftReservedExact
 from harness.session.session import Session
 
 RECORD = "fake-mem-small"

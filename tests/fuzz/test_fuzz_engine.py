@@ -10,14 +10,14 @@ import pytest
 from evidence.fake_kernel import FIRMWARE, MIB, before_5_6, entry, good
 
 from harness.errors import HostError, InputError
-from harness.evidence.efimap import EfiRegion
-from harness.evidence.fakemem import SPECIFIC_PURPOSE, FakeEntry, cmdline_parameter
-from harness.evidence.fakemem_compare import compare
+from harness.evidence.faking.compare import compare
+from harness.evidence.faking.entries import SPECIFIC_PURPOSE, FakeEntry, cmdline_parameter
+from harness.evidence.maps.efimap import EfiRegion
 from harness.fuzz.campaign import Found, Outcome, Result, search
 from harness.fuzz.entries import MAX_ENTRIES, Entries, allowed, generate, shrink
 from harness.fuzz.fake_mem import write_scenario
 from harness.load import load_files
-from harness.model.fakemem import FakeMemExact, SoftReservedExact
+from harness.model.words.fakemem import FakeMemExact, SoftReservedExact
 
 Kernel = Callable[[Sequence[EfiRegion], Sequence[FakeEntry]], list[EfiRegion | None]]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.evidence import stress
+from harness.evidence.pagetable import stress
 from harness.guest.tools import _HELPER_FLAGS, FILES, build_helper, find_tools
 from harness.machine.frame import Frame, encode
-from harness.model.driver import Fault, Service, command_data, command_file
+from harness.model.words.driver import Fault, Service, command_data, command_file
 
 from .shell import NONCE, running
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness.guest.tools import _HELPER_FLAGS, FILES, build_helper, find_tools
 from harness.machine.frame import Frame, encode
-from harness.model.driver import Fault, Service, command_data
+from harness.model.words.driver import Fault, Service, command_data
 
 from .shell import NONCE, running
 

@@ -11,7 +11,7 @@ from support.recorded import NAMES, RUNS, files
 from support.records import Copy
 
 from harness.judge.judge import judge
-from harness.model.verdict import Cause, Status
+from harness.model.causes import Cause, Status
 from harness.record.store import read_record
 
 CopyOf = Callable[[str], Copy]

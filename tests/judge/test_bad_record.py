@@ -10,7 +10,7 @@ from support.records import Copy, Edit
 from support.verdicts import verdict_is
 from support.words import Told
 
-from harness.model.verdict import Cause, Status
+from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
 

@@ -15,7 +15,8 @@ from support.records import Copy
 from harness.cli import main
 from harness.errors import InputError
 from harness.judge.judge import judge
-from harness.model.verdict import Cause, Status, Verdict
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Verdict
 from harness.record.store import read_record
 
 CopyOf = Callable[[str], Copy]

@@ -9,7 +9,7 @@ from support.damage import OOPS, PANIC, PASSED, another_memory_type, hello
 from support.records import Copy, Edit
 from support.verdicts import verdict_is
 
-from harness.model.verdict import Cause, Status
+from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
 

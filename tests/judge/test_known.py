@@ -9,7 +9,8 @@ from support.records import Copy
 from support.words import Told
 
 from harness.cli.exits import Exit, exit_for
-from harness.model.verdict import Cause, KnownIssue, Status
+from harness.model.causes import Cause, Status
+from harness.model.verdict import KnownIssue
 
 CopyOf = Callable[[str], Copy]
 

@@ -10,7 +10,7 @@ from goldens import compare
 from support.recorded import NAMES, RUNS, laid_out
 
 from harness.judge.judge import judge
-from harness.model.verdict import Status
+from harness.model.causes import Status
 from harness.record.store import file_hashes, read_record
 
 MAX_BYTES = 300_000

@@ -10,9 +10,9 @@ from evidence.kallsyms_image import BASE, Layout, image
 from evidence.kallsyms_image import symbols as some_symbols
 
 from harness.cache import Cache, default_cache
-from harness.evidence import kallsyms
+from harness.evidence.code import kallsyms
+from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.defect import Defect
-from harness.evidence.symbols import SymbolTable
 from harness.kernel import built, images, payload, symbols
 from harness.kernel.registry import Registry
 from harness.model.kernel import KernelImage

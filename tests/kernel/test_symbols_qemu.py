@@ -12,8 +12,8 @@ import pytest
 
 from harness.cache import default_cache
 from harness.errors import HarnessError
-from harness.evidence import kallsyms
-from harness.evidence.symbols import SymbolTable
+from harness.evidence.code import kallsyms
+from harness.evidence.code.symbols import SymbolTable
 from harness.guest import newc
 from harness.guest.tools import find_program
 from harness.kernel import payload
@@ -28,7 +28,7 @@ INIT = b"""\
 /busybox cmp /seen /expected && echo kallsyms: as expected
 /busybox reboot -f
 """
-# One of each order of the tables (harness/evidence/kallsyms.py), and one with per-CPU symbols of its own.
+# One of each order of the tables (harness/evidence/code/kallsyms.py), and one with per-CPU symbols of its own.
 NAMES = ("debian-5.10-cloud", "debian-6.1-cloud", "debian-6.12-cloud", "debian-7.3-cloud", "tiny-6.1")
 
 

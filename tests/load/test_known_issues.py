@@ -11,8 +11,9 @@ import pytest
 from harness.errors import ScenarioErrors
 from harness.judge.known import match
 from harness.load.known_issues import load_known_issues
+from harness.model.causes import Cause
 from harness.model.scenario import Scenario
-from harness.model.verdict import Cause, KnownIssue
+from harness.model.verdict import KnownIssue
 
 ENTRY = """\
 - scenario: esrt/kexec-load

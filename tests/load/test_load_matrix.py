@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from load_samples import SCENARIO
 
 from harness.errors import InputError, ScenarioErrors
-from harness.load import Variant, find_files, load_files
-from harness.model.kexec import Syscall
+from harness.load import Variant, expand, find_files, load_files, messages
+from harness.model.scenario import Scenario
+from harness.model.words.kexec import Syscall
 
 Load = Callable[..., tuple[Variant, ...]]
 AXES = """\
@@ -117,3 +119,43 @@ def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
 def test_sizes_are_decimal_also_with_a_leading_zero(load: Load) -> None:
     assert load(SCENARIO.replace("40MiB", "010MiB"))[0].scenario.kexecs[0].initrd.pad == 10 * 2**20
     assert load(SCENARIO.replace("40MiB", "0x10MiB"))[0].scenario.kexecs[0].initrd.pad == 16 * 2**20
+
+
+def test_kernels_share_a_validation_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validated once for each value of another axis; every variant has its own kernel and firmware all the same."""
+    text = SCENARIO.replace("[debian-6.1, debian-6.12]}", "[a, b, c], firmware: [f, g], pad: [20MiB, 40MiB]}")
+    calls: list[str] = []
+
+    def counted(model: type[Scenario], tree: dict[str, Any], scalars: messages.Written) -> Any:
+        calls.append(tree["kernel"])
+        return messages.validate(model, tree, scalars)
+
+    monkeypatch.setattr(expand, "validate", counted)
+    path = tmp_path / "f.yaml"
+    path.write_text(text.replace("{pad: 40MiB}", '{pad: "${pad}"}'))
+    found = load_files([path])
+    assert calls == ["a", "a"]
+    named = [(item.scenario.kernel, item.scenario.firmware_name, item.scenario.kexecs[0].initrd.pad) for item in found]
+    assert named == [(k, f, pad * 2**20) for k in "abc" for f in "fg" for pad in (20, 40)]
+    for item in found:
+        assert Scenario.model_validate_json(item.scenario.model_dump_json()) == item.scenario
+
+
+def test_a_kernel_that_stands_elsewhere_is_validated_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text(SCENARIO.replace("syscall: file", 'syscall: file, kernel: "${kernel}"'))
+    found = load_files([path])
+    assert [(item.scenario.kernel, item.scenario.kexecs[0].kernel) for item in found] == [
+        ("debian-6.1", "debian-6.1"),
+        ("debian-6.12", "debian-6.12"),
+    ]
+
+
+def test_equal_values_of_two_types_are_two_values(tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    text = SCENARIO.replace("[debian-6.1, debian-6.12]}", "[a], cpus: [1, true]}")
+    path.write_text(text.replace("{memory: 1GiB}", '{cpus: "${cpus}"}'))
+    with pytest.raises(ScenarioErrors) as caught:
+        load_files([path])
+    (mistake,) = caught.value.mistakes
+    assert (mistake.line, mistake.path) == (3, "matrix.cpus[1]")

@@ -6,14 +6,16 @@ import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from load_samples import ROOT, SCENARIO
 
 from harness.errors import InputError, Mistake, ScenarioErrors
-from harness.load import Overrides, find_files, load_files, yaml12
+from harness.load import Overrides, composer, find_files, load_files, yaml12
 from harness.load.known_issues import load_known_issues
 
 SEEDS = [SCENARIO, *(path.read_text(encoding="utf-8") for path in find_files(ROOT / "scenarios"))]
@@ -122,3 +124,63 @@ PATHS = KNOWN_PATHS | st.lists(PARTS, min_size=1, max_size=5).map(lambda parts: 
 @given(PATHS, SCALARS.map(str) | TREES.map(lambda tree: yaml.safe_dump(tree, default_flow_style=True)))
 def test_random_settings(path: str, value: str) -> None:
     check(SCENARIO.encode(), Overrides(sets=((path, value),)))
+
+
+def drawn(composed: composer.Composed) -> object:
+    """Nodes, places and refusals as plain values, to be compared."""
+
+    def one(node: yaml.Node) -> object:
+        mark: Any = node.start_mark
+        value = node.value if isinstance(node.value, str) else [parts(item) for item in node.value]
+        return (type(node), node.tag, mark.line, mark.column, value)
+
+    def parts(item: Any) -> object:
+        return tuple(map(one, item)) if isinstance(item, tuple) else one(item)
+
+    refused: list[Any] = [(item.mark.line, item.mark.column, item.message) for item in composed.refused]
+    return (one(composed.node) if composed.node is not None else None, refused)
+
+
+FAST = pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML is without libyaml here")
+
+
+def check_same(text: str) -> bool:
+    """Where libyaml has an answer it is PyYAML's; says whether it had one."""
+    fast = composer.compose_fast(text)
+    if fast is not None:
+        assert drawn(fast) == drawn(composer.compose_slow(text))
+    return fast is not None
+
+
+@FAST
+@settings(max_examples=200, deadline=None)
+@given(mutated() | TREES.map(lambda tree: yaml.safe_dump(tree, allow_unicode=True).encode("utf-8", "surrogatepass")))
+@example(b"a: &x 1\nb: *x\n!!str c: !d e\n")
+@example("- \U0001f600 \u00e4: x\n- [\u20ac, {y: z}]\n".encode())
+@example(b"a: |2-\n    x\n\n  y\nb: >+\n  z\n\n")
+def test_both_parsers_give_the_same_nodes(data: bytes) -> None:
+    check_same(data.decode("utf-8", "replace"))
+
+
+@FAST
+def test_every_scenario_is_read_by_the_fast_parser() -> None:
+    files = find_files(ROOT / "scenarios")
+    assert [path.name for path in files if not check_same(path.read_text(encoding="utf-8"))] == []
+
+
+@FAST
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a:\t1\n",
+        "a: 1\r\n",
+        "\ufeffa: 1\n",
+        "a: [1\n",
+        "a: b: c\n",
+        "--- a\n--- b\n",
+        "[a, b: , c]\n",
+        "a:\n",
+    ],
+)
+def test_what_the_parsers_may_take_differently_is_not_asked_of_the_fast_one(text: str) -> None:
+    assert composer.compose_fast(text) is None

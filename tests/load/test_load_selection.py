@@ -8,7 +8,8 @@ import pytest
 from load_samples import SCENARIO
 
 from harness.errors import InputError, ScenarioErrors
-from harness.load import Overrides, Variant, load_selection, select
+from harness.load import Overrides, Variant, load_selection, select, yaml12
+from harness.load.document import Document
 from harness.load.selection import glob_matches
 
 
@@ -109,3 +110,25 @@ def test_globs_know_only_star_and_question_mark() -> None:
     assert not glob_matches("a[bc]", "ab")
     assert not glob_matches("a.c", "abc")
     assert not glob_matches("ab", "abc")
+
+
+def test_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("group/one", "group/two")
+    for name in names:
+        path = tmp_path / f"{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(SCENARIO.replace("group/name", name))
+    seen: list[str] = []
+
+    def read(path: Path) -> Document:
+        seen.append(path.stem)
+        return original(path)
+
+    original = yaml12.read
+    monkeypatch.setattr(yaml12, "read", read)
+    plain = load_selection(tmp_path, ["group/one"])
+    assert seen == ["one", "two"]
+    changed = load_selection(tmp_path, ["group/one"], Overrides(kernels=("other",)))
+    assert seen == ["one", "two"] * 2
+    assert [variant.scenario.kernel for variant in plain] == ["debian-6.1", "debian-6.12"]
+    assert [variant.scenario.kernel for variant in changed] == ["other"]

@@ -11,10 +11,10 @@ from load_samples import ROOT
 from harness.judge.known import match
 from harness.load import Variant, find_files, load_files, load_selection
 from harness.load.known_issues import load_known_issues
-from harness.model.kexec import Syscall
-from harness.model.names import MemoryType, TableName
-from harness.model.tables import KexecWouldOverlap, TableIntact
-from harness.model.verdict import Cause
+from harness.model.causes import Cause
+from harness.model.names import MemoryType
+from harness.model.words.kexec import Syscall
+from harness.model.words.tables import KexecWouldOverlap, TableIntact, TableName
 
 SCENARIOS = ROOT / "scenarios"
 KNOWN = ROOT / "kernels" / "known-issues.yaml"

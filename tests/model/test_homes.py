@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.evidence.iomem import CRASH_KERNEL
-from harness.evidence.pagetables import EFI_WINDOW
+from harness.evidence.maps.iomem import CRASH_KERNEL
+from harness.evidence.pagetable.pagetables import EFI_WINDOW
 from harness.evidence.tables.kinds import KINDS
-from harness.model.names import TableName
 from harness.model.record import SYMBOLS_FILE, VMCORE_DMESG, VMCORE_INCOMPLETE
+from harness.model.words.tables import TableName
 
 ROOT = Path(harness.__file__).parent
 _ONLY_THE_KERNELS = (
@@ -90,7 +90,7 @@ def page_sizes(trees: Mapping[str, ast.Module]) -> list[str]:
 @pytest.mark.parametrize(
     ("word", "home"),
     [
-        (CRASH_KERNEL, "evidence/iomem.py"),
+        (CRASH_KERNEL, "evidence/maps/iomem.py"),
         (SYMBOLS_FILE, "model/record.py"),
         (VMCORE_DMESG, "model/record.py"),
         (VMCORE_INCOMPLETE, "model/record.py"),
@@ -107,7 +107,7 @@ def test_the_size_of_a_page(trees: Mapping[str, ast.Module]) -> None:
 
 def test_the_window_that_linux_maps_firmware_into(trees: Mapping[str, ast.Module]) -> None:
     assert (EFI_WINDOW.start, EFI_WINDOW.end) == (0xFFFFFFEF_00000000, 0xFFFFFFFF_00000000)
-    assert made(trees, EFI_WINDOW.start) == made(trees, EFI_WINDOW.end) == ["evidence/pagetables.py"]
+    assert made(trees, EFI_WINDOW.start) == made(trees, EFI_WINDOW.end) == ["evidence/pagetable/pagetables.py"]
 
 
 def test_a_second_home_is_seen() -> None:

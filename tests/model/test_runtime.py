@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from harness.model.driver import (
+from harness.model.words.driver import (
     MAGIC_GUID,
     Fault,
     FirmwareArch,

@@ -8,8 +8,8 @@ import pytest
 from support.synthetic import kernel, scenario
 
 from harness.judge.judge import failed_before_start, refused
+from harness.model.causes import Cause, Status
 from harness.model.kernel import Capability
-from harness.model.verdict import Cause, Status
 from harness.plan.gate import refusal
 
 

@@ -14,8 +14,9 @@ from support.synthetic import NONCE, hypervisor, kernel, plan, prepared, scenari
 from harness.errors import HostError
 from harness.evidence.tables import esrt
 from harness.firmware.agent_plan import agent_plan, fw_cfg_files
-from harness.model.names import TableName, TpmInterface
+from harness.model.names import TpmInterface
 from harness.model.plan import Accel, Plan
+from harness.model.words.tables import TableName
 from harness.plan import planner
 from harness.subjects.xen import plan as xenplan
 

@@ -6,14 +6,14 @@ import struct
 from collections.abc import Callable
 
 from harness.culprit.culprit import Case, investigate
-from harness.evidence.autopsy import headline
-from harness.evidence.culprit import guilty, sentence
+from harness.evidence.code.autopsy import headline
+from harness.evidence.code.culprit import guilty, sentence
 from harness.load.scenarios import Variant
 from harness.machine.gdb import Gdb
 from harness.model.autopsy import Autopsy, Owner
+from harness.model.causes import Cause
 from harness.model.plan import Plan
 from harness.model.record import EndKind, Point
-from harness.model.verdict import Cause
 from harness.record.store import read_record
 from harness.session.runner import run_plan
 from harness.session.session import Options, judge_directory

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from fakes.fake_host import until
 
+from harness.model.causes import Cause, Status
 from harness.model.record import EndKind, Phase
-from harness.model.verdict import Cause, Status
 
 from .conftest import At, Range
 

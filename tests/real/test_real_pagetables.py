@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.model.verdict import Cause, Status
+from harness.model.causes import Cause, Status
 
 from .conftest import Range
 

@@ -18,8 +18,8 @@ import pytest
 from fakes.fake_host import HARNESS, finish, until
 
 from harness.cli import main
+from harness.model.causes import Cause, Status
 from harness.model.record import EndKind, Phase
-from harness.model.verdict import Cause, Status
 
 from .conftest import KERNEL, At, Range
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
+from harness.model.causes import Cause, Status
 from harness.model.record import EndKind, Phase
-from harness.model.verdict import Cause, Status
 
 from .conftest import KERNEL, At, Range
 

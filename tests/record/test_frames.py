@@ -11,8 +11,10 @@ from support.recorded import NAMES, laid_out, read
 
 from harness.evidence import logbook
 from harness.evidence.ranges import Range
-from harness.model.record import Entry, Point, SampleEntry
+from harness.model.record import Entry, NoteEntry, Point, SampleEntry
+from harness.model.words.tables import TableName
 from harness.record.frames import InstalledTable
+from harness.record.observations import MadeRange
 from harness.record.store import read_record
 
 PAGES, TABLE = Range(0x39FFE000, 0x3A000000), Range(0x39FFE100, 0x39FFE188)
@@ -30,6 +32,16 @@ INSTALLED = [
 def test_a_table_frame(fields: dict[str, str]) -> None:
     found = InstalledTable.read({"name": "bgrt", "type": "4", "acpi": "BGRT", **fields})
     assert found == InstalledTable("bgrt", TABLE, PAGES, "BGRT")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"pages_address": "0x8000000", "pages_size": "8192"}, {"address": "0x8000000", "pages": "2"}],
+    ids=["protocol 2", "protocol 1"],
+)
+def test_a_range_frame(fields: dict[str, str]) -> None:
+    made = MadeRange.read({**fields, "type": "hole", "was": "7", "how": "hooked", "canary": "1", "fit": "0"})
+    assert (made.range, made.subject) == (Range(0x8000000, 0x8002000), "memory-0x8000000")
 
 
 @pytest.mark.parametrize("missing", _NOW)
@@ -95,3 +107,37 @@ def test_a_sample_without_its_pages(pages: dict[str, int]) -> None:
 def test_the_logbook_has_one_name(subject: str) -> None:
     sample = {**_SAMPLE, "subject": subject, "pages_address": 0x1000, "pages_size_bytes": 4096}
     assert SampleEntry.model_validate_json(json.dumps(sample)).subject == logbook.SAMPLE
+
+
+@pytest.mark.parametrize(
+    ("written", "table", "text", "line"),
+    [
+        ({"table": "esrt", "text": "no GUID"}, TableName.ESRT, "no GUID", "esrt: no GUID"),
+        ({"text": "tpm-log: no GUID"}, TableName.TPM_LOG, "no GUID", "tpm-log: no GUID"),
+        ({"text": "esrt: it: said"}, TableName.ESRT, "it: said", "esrt: it: said"),
+        (
+            {"table": None, "text": "esrt: of something else"},
+            None,
+            "esrt: of something else",
+            "esrt: of something else",
+        ),
+        (
+            {"text": "no last samples: QEMU is gone"},
+            None,
+            "no last samples: QEMU is gone",
+            "no last samples: QEMU is gone",
+        ),
+        ({"text": "esrt"}, None, "esrt", "esrt"),
+    ],
+    ids=["now", "before", "only the first colon", "now, of no table", "before, of no table", "no reason"],
+)
+def test_a_note(written: dict[str, str | None], table: TableName | None, text: str, line: str) -> None:
+    entry = NoteEntry.model_validate_json(json.dumps({"type": "note", "t_s": 1.0, "epoch": 0, **written}))
+    assert (entry.table, entry.text, entry.line) == (table, text, line)
+    assert NoteEntry.model_validate_json(entry.model_dump_json()) == entry
+
+
+@pytest.mark.parametrize("written", [{"text": 5}, {"table": "esrtt", "text": "x"}, {}])
+def test_what_is_no_note(written: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        NoteEntry.model_validate_json(json.dumps({"type": "note", "t_s": 1.0, "epoch": 0, **written}))

@@ -12,7 +12,7 @@ from support.synthetic import kernel, plan, prepared, scenario
 
 from harness.errors import HostError, InputError
 from harness.judge.judge import failed_before_start
-from harness.model.record import EndKind, NoteEntry, Phase, RunEnd
+from harness.model.record import EndKind, FrameEntry, NoteEntry, Phase, RunEnd
 from harness.record.record import UnreadableRecordError
 from harness.record.store import RunWriter, check_writable, file_hashes, read_record, write_verdict
 
@@ -50,6 +50,23 @@ def test_written_is_read(writer: RunWriter, directory: Path) -> None:
     assert set(record.end.files) == {"plan.json", "journal.jsonl", body, file}
     assert record.end.files == file_hashes(directory)
     assert record.problems == ()
+
+
+def test_while_a_run_goes_on_its_journal_is_in_memory(writer: RunWriter, directory: Path) -> None:
+    """What those see who look at a running machine is what is written; nothing is read back to know it."""
+    writer.append(note("first"))
+    before = writer.record()
+    body = writer.body("1-hello", b"Linux version")
+    writer.append(FrameEntry(t_s=1.5, epoch=1, kind="hello", fields={"epoch": "1"}, body_file=body))
+    writer.append(note("esrt: said as others do"))
+    written, seen = read_record(directory), writer.record()
+    assert (seen.plan, seen.entries, seen.end) == (written.plan, written.entries, None)
+    assert seen.body(seen.frame("hello")) == b"Linux version"
+    assert [entry.text for entry in before.notes] == ["first"]
+    (directory / "journal.jsonl").unlink()
+    assert writer.record().entries == seen.entries
+    with pytest.raises(UnreadableRecordError):
+        seen.read("../elsewhere")
 
 
 def test_every_line_is_on_disk_at_once(writer: RunWriter, directory: Path) -> None:

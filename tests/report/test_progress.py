@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
+from harness.model.causes import Status
 from harness.model.record import Phase
-from harness.model.verdict import Check, Status, Verdict
+from harness.model.verdict import Check, Verdict
 from harness.report.progress import LiveProgress, PlainProgress
 
 VARIANT = "esrt/kexec-file[debian-6.1-cloud,ovmf-x64]"

@@ -10,9 +10,10 @@ from goldens import TESTDATA, compare
 from support.recorded import laid_out
 
 from harness.judge.judge import failed_before_start, judge, refused
+from harness.model.causes import Cause, Status
 from harness.model.kernel import Capability
 from harness.model.record import Phase
-from harness.model.verdict import Cause, KnownIssue, Status, Verdict
+from harness.model.verdict import KnownIssue, Verdict
 from harness.plan.gate import Refusal
 from harness.record.store import read_record
 from harness.report import text

@@ -6,7 +6,7 @@ import pytest
 from support.recorded import NAMES, laid_out
 
 from harness.judge.judge import judge
-from harness.model.verdict import Cause, Status
+from harness.model.causes import Cause, Status
 from harness.record.store import read_record
 from harness.selftest.bench import document, wrong
 from harness.selftest.cases import CASES, Case, Expected

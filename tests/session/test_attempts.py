@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from harness.model.causes import Cause, Status
 from harness.model.record import Phase
-from harness.model.verdict import Cause, Status, Verdict
+from harness.model.verdict import Verdict
 from harness.session.attempts import after, tally, worth_another
 
 

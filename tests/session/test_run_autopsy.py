@@ -11,11 +11,11 @@ from fakes import fake_guest as guest
 from fakes.fake_guest import script
 from goldens import TESTDATA
 
-from harness.evidence.autopsy import headline
+from harness.evidence.code.autopsy import headline
 from harness.judge.judge import judge
 from harness.model.autopsy import FILE, Autopsy, Owner
+from harness.model.causes import Cause
 from harness.model.record import EndKind, Phase
-from harness.model.verdict import Cause
 from harness.record.store import read_record
 
 from .conftest import HASTY, Ran, Stage

@@ -16,8 +16,8 @@ from fakes.fake_guest import script
 from harness.clock import Deadline
 from harness.errors import HostError
 from harness.machine.feed import Feed
+from harness.model.causes import Cause, Status
 from harness.model.record import EndKind, Phase, PhaseEntry
-from harness.model.verdict import Cause, Status
 from harness.session.runner import run_plan
 from harness.stage.hostfault import Clocks
 from harness.stage.listener import Silent

@@ -7,9 +7,10 @@ from fakes import fake_guest as guest
 from fakes.fake_guest import RELEASE, TABLE_PAGE, frame, script
 
 from harness.evidence.tables.canary import canary_bytes
+from harness.model.causes import Cause, Status
 from harness.model.plan import Plan
 from harness.model.record import EndKind, NoteEntry, Phase, SampleEntry
-from harness.model.verdict import Cause, Status
+from harness.model.words.tables import TableName
 
 from .conftest import HASTY, Stage, scenario
 
@@ -64,8 +65,8 @@ def test_memory_is_sampled_at_every_border(stage: Stage) -> None:
 def test_a_table_that_is_not_there_is_noted(stage: Stage) -> None:
     ran = stage.run(script(*guest.whole_run(1)), stage.plan(scenario(0, [{"table_intact": "esrt"}])))
     ran.ended(EndKind.COMPLETE, P.OFF, 1)
-    assert [entry.text for entry in ran.entries if isinstance(entry, NoteEntry)] == [
-        "esrt: no configuration table with its GUID"
+    assert [(entry.table, entry.text) for entry in ran.entries if isinstance(entry, NoteEntry)] == [
+        (TableName.ESRT, "no configuration table with its GUID")
     ]
     assert ran.verdict.status is not Status.PASS
 

@@ -8,9 +8,9 @@ import pytest
 from fakes import fake_guest as guest
 from fakes.fake_guest import script
 
+from harness.model.causes import Cause, Status
 from harness.model.plan import Plan
 from harness.model.record import EndKind, Phase
-from harness.model.verdict import Cause, Status
 
 from .conftest import HASTY, PATIENT, Stage, scenario
 

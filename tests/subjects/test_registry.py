@@ -9,14 +9,14 @@ import pytest
 
 from harness.model.base import members
 from harness.model.causes import Cause, Status
-from harness.model.expectations import AnyExpectation
-from harness.model.steps import AnyStep
+from harness.model.words.expectations import AnyExpectation
+from harness.model.words.steps import AnyStep
 from harness.subjects import registry
 from harness.subjects.acts import ACTS
 from harness.subjects.claims import UnclaimedError, once
 
 ADDED = """
-from harness.model import {module}
+from harness.model.words import {module}
 from harness.model.base import {base}
 
 class Dummy({base}):

@@ -13,7 +13,8 @@ from typing import Any
 
 from harness.evidence import groundtruth
 from harness.evidence.vmcore import Dump, open_dump
-from harness.model.verdict import Cause, Status, Verdict
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Verdict
 from harness.record.store import file_hashes
 from support.recorded import KDUMPS, lay_out
 from support.records import Copy

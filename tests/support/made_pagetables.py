@@ -1,4 +1,4 @@
-"""Builds x86-64 page tables in a dict of pages, by the manual: the other direction than harness.evidence.paging."""
+"""Builds x86-64 page tables in a dict of pages, by the manual: the other direction than evidence.pagetable.walk."""
 
 from __future__ import annotations
 

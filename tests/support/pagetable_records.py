@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.evidence import pagetables
 from harness.evidence.logbook import LOGBOOK_BYTES, MAGIC, VERSION
-from harness.evidence.pagetables import Capture
-from harness.evidence.paging import Leaf
+from harness.evidence.pagetable import pagetables
+from harness.evidence.pagetable.pagetables import Capture
+from harness.evidence.pagetable.walk import Leaf
 from harness.model import guids
-from harness.model.driver import Service
 from harness.model.plan import Accel, Plan
 from harness.model.record import (
     CommandEntry,
@@ -26,6 +25,7 @@ from harness.model.record import (
     RunEnd,
     SampleEntry,
 )
+from harness.model.words.driver import Service
 from harness.record.observations import Observations
 from harness.record.record import Record
 from harness.subjects.runtime.plan import RuntimeDriver

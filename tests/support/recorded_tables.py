@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
-from harness.evidence import pagetables
-from harness.evidence.pagetables import Capture
+from harness.evidence.pagetable import pagetables
+from harness.evidence.pagetable.pagetables import Capture
 
 _DIRECTORY = Path(__file__).parents[1] / "testdata" / "pagetables"
 KERNELS = ("tiny-5.10-4level", "tiny-6.1-4level", "tiny-6.1-5level", "tiny-6.12-5level")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import struct
 
-from harness.model.driver import Service
-from harness.model.verdict import Cause, Status, Verdict
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Verdict
+from harness.model.words.driver import Service
 from support.records import Copy
 from support.verdicts import check_of
 

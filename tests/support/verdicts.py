@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.model.verdict import Cause, Check, Status, Verdict
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, Verdict
 
 
 def check_of(verdict: Verdict, name: str) -> Check:

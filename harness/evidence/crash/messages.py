@@ -1,20 +1,22 @@
-"""Console bytes as kernel messages: lines, cut where a second message begins in the middle of one."""
+"""Console bytes as kernel messages: without prefixes, joined where a mailer has cut them, and cut where a
+second message begins in the middle of a line.
+"""
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from harness.evidence import klog
+from harness.evidence import klog, logform
 from harness.evidence.klog import Line
+from harness.evidence.logform import PLAIN, Form, Prefix
 
 
 @dataclass(frozen=True)
 class Message:
     start: int
-    """Byte offset of its first byte."""
+    """Byte offset of its first byte, decoration included."""
     end: int
     """Byte offset after its last byte, without the line end unless it is the last of its line."""
     number: int
@@ -22,71 +24,84 @@ class Message:
     context: str
     """``T123`` or ``C0``: who printed it, with CONFIG_PRINTK_CALLER; else empty."""
     stamped: bool
-    """printk put its timestamp in front, so that no program printed it."""
+    """The kernel printed it: its stamp, its level or ``kernel:`` stands in front."""
     text: str
     """Without timestamp, escapes and line end."""
+    time_s: float | None = None
+    """Since the kernel began, where its stamp says so."""
 
 
 # A timestamp behind "(XEN) " is the hypervisor's, and part of its message.
-_STAMP = re.compile(rb"(?<!\(XEN\) )(?:<\d{1,2}>)?\[ *\d{1,8}\.\d{6}\](?:\[ *(?P<context>[TC]\d+)\])?")
-_STAMP_TEXT = re.compile(r"(?<!\(XEN\) )(?:<\d{1,2}>)?\[ *\d{1,8}\.\d{6}\](?:\[ *(?P<context>[TC]\d+)\])? ?")
-# rsyslog and journalctl on a console: "Nov 21 08:38:05 host kernel: ", "2026-11-21T08:38:05+00:00 host kernel: ".
-_SYSLOG = re.compile(r"(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\dT[\d:.+Z-]+) \S+ kernel: ")
+_STAMP = re.compile(rb"(?<!\(XEN\) )(?:<\d{1,2}>)?\[[ \t]*\d{1,8}\.\d{6}\](?:\[ *[TC]\d+\])?")
+_STAMP_TEXT = re.compile(r"(?<!\(XEN\) )(?:<\d{1,2}>)?\[[ \t]*\d{1,8}\.\d{6}\](?:\[ *(?P<context>[TC]\d+)\])?")
+_MOST_JOINED = 4
 
 
-def from_bytes(data: bytes, start: int, end: int) -> Iterator[Message]:
-    """The messages of whole lines in ``data[start:end]``; ``start`` is the beginning of a line."""
-    offset = start
-    while offset < end:
-        stop = data.find(b"\n", offset, end)
+def from_bytes(data: bytes, start: int, end: int, form: Form = PLAIN, at: int = 0) -> Iterator[Message]:
+    """The messages of whole lines in ``data[start:end]``; ``start`` is the beginning of a line.
+
+    ``at`` is added to the offsets: where in its log ``data`` begins.
+    """
+    held: Message | None = None
+    last, joined = "", 0
+    for begin, stop in _bounds(data, start, end):
+        line = data[begin:stop]
+        for prefix, message, whole in _cut(line, begin + at, stop + at, form):
+            if held is not None and joined < _MOST_JOINED and logform.continues(form, last, prefix, message.text):
+                held = replace(held, end=message.end, text=logform.join(form, held.text, message.text))
+                joined += 1
+            else:
+                if held is not None:
+                    yield held
+                held, joined = message, 0
+            last = whole
+    if held is not None:
+        yield held
+
+
+def _bounds(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    while start < end:
+        stop = data.find(b"\n", start, end)
         stop = end if stop < 0 else stop + 1
-        yield from _cut(data, offset, stop)
-        offset = stop
+        yield start, stop
+        start = stop
 
 
-def _cut(data: bytes, start: int, end: int) -> Iterator[Message]:
-    line = data[start:end]
-    marks = [0, *(match.start() for match in _STAMP.finditer(line) if match.start() > 0), len(line)]
-    for index, (begin, stop) in enumerate(itertools.pairwise(marks)):
-        piece = line[begin:stop]
-        stamp = _STAMP.match(piece)
-        context = (stamp["context"] or b"").decode() if stamp else ""
-        last = index == len(marks) - 2
-        plain = klog.lines(piece.rstrip(b"\r\n") + b"\n")[0]
-        yield _unwrapped(
-            Message(start + begin, end if last else start + stop, 0, context, stamp is not None, plain.text)
-        )
+def _cut(line: bytes, start: int, end: int, form: Form) -> Iterator[tuple[Prefix, Message, str]]:
+    """The messages of one line, each with its prefix and with itself as it stands there."""
+    marks = [match.span() for match in _STAMP.finditer(line) if match.start() > 0]
+    while marks:  # stamps that are part of what the line begins with: a journal's or a mail's line
+        lead = klog.plain_text(line[: marks[0][1]])
+        if form.prefix(lead).end < len(lead):
+            break
+        del marks[0]
+    begin = 0
+    for mark, _ in [*marks, (len(line), 0)]:
+        text = klog.plain_text(line[begin:mark].rstrip(b"\r\n"))
+        prefix, said = form.message(text)
+        stop = end if mark == len(line) else start + mark
+        yield prefix, _message(start + begin, stop, 0, prefix, said), text
+        begin = mark
 
 
 def from_lines(log: Iterable[Line]) -> Iterator[Message]:
     """The messages of klog's lines. Offsets inside a line that holds several are those of the line."""
     for line in log:
-        marks = [match.start() for match in _STAMP_TEXT.finditer(line.text) if match.start() > 0]
-        if not marks:
-            yield _unwrapped(
-                Message(line.offset, line.offset, line.number, "", line.timestamp_s is not None, line.text)
-            )
-            continue
-        bounds = [0, *marks, len(line.text)]
-        for begin, stop in itertools.pairwise(bounds):
-            piece = line.text[begin:stop]
-            stamp = _STAMP_TEXT.match(piece)
-            stamped = stamp is not None or (begin == 0 and line.timestamp_s is not None)
-            context = (stamp["context"] or "") if stamp else ""
-            text = piece[stamp.end() :] if stamp else piece
-            yield _unwrapped(Message(line.offset, line.offset, line.number, context, stamped, text))
+        begin, prefix = 0, Prefix(0, line.timestamp_s, line.caller, line.kernel)
+        for match in [*_STAMP_TEXT.finditer(line.text), None]:
+            if match is not None and match.start() == 0 and begin == 0:
+                continue
+            text = line.text[begin : match.start() if match is not None else len(line.text)]
+            found = logform.prefix_of(text) if begin or not prefix.kernel else prefix
+            yield _message(line.offset, line.offset, line.number, found, text[found.end :])
+            begin = match.start() if match is not None else 0
 
 
 # A getty's prompt without a timestamp behind it: "buildroot login: Unable to handle kernel ...".
 _PROMPT = re.compile(r"(?:\S+ )?login: +(?=\S)")
 
 
-def _unwrapped(message: Message) -> Message:
-    """Without what syslog or a getty put in front of a message that has no timestamp of its own."""
-    if message.stamped:
-        return message
-    if syslog := _SYSLOG.match(message.text):
-        return replace(message, stamped=True, text=message.text[syslog.end() :])
-    if prompt := _PROMPT.match(message.text):
-        return replace(message, text=message.text[prompt.end() :])
-    return message
+def _message(start: int, end: int, number: int, prefix: Prefix, text: str) -> Message:
+    if not prefix.kernel and (prompt := _PROMPT.match(text)):
+        text = text[prompt.end() :]
+    return Message(start, end, number, prefix.caller, prefix.kernel, text.rstrip(), prefix.time_s)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.crash import parser, scan
 from harness.evidence.crash.backtrace import backtrace, moved, named
 from harness.evidence.crash.guilty import Where
 from harness.evidence.crash.messages import Message, from_bytes
 from harness.evidence.crash.table import Format
 from harness.evidence.crash.values import Kind, Report, Severity
-from harness.evidence.symbols import SymbolTable
 
 _WINDOW_BYTES = 1 << 18
 """The longest report that is looked at; lockdep's with all locks of all tasks are about half of it."""

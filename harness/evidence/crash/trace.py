@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.evidence.crash.messages import Message
-from harness.evidence.pagetables import EFI_WINDOW
+from harness.evidence.pagetable.pagetables import EFI_WINDOW
 
 
 class Mark(StrEnum):

@@ -1,8 +1,7 @@
 """Every table the harness knows, in one place: how it is made, found, named and read inside.
 
-To add one: its name in ``TableName``, a cause ``NAME-corrupt`` in ``Cause``, and a ``Kind`` here; to have the EFI agent
-install it, its request in harness/model/tables.py as well. Everything else (planning, sampling, canaries, the checks
-``table_intact`` and ``kexec_would_overlap``) takes it from here.
+docs/adding.md says how to add one. Everything else (planning, sampling, canaries, the checks ``table_intact`` and
+``kexec_would_overlap``) takes it from here.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from harness.evidence.tables import bgrt, esrt, memattr, mokvar, private, rtprop
 from harness.evidence.tables.configtable import ConfigTables, address_of
 from harness.evidence.tables.shown import DROPPED, Shown
 from harness.model import guids
+from harness.model.causes import Cause
 from harness.model.kernel import Capability
-from harness.model.names import TableName
-from harness.model.verdict import Cause
+from harness.model.words.tables import TableName
 
 INITRD_BYTES = 16
 """struct linux_efi_initrd: where the initrd begins, and its size (include/linux/efi.h)."""

@@ -16,9 +16,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import PAGE_BYTES, Range, align_down, merged
-from harness.evidence.symbols import SymbolTable
 from harness.evidence.vmcore.dump import Dump
 from harness.evidence.vmcore.truth import Lawful
 from harness.evidence.vmcoreinfo import VmcoreInfo

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.evidence.defect import Defect
-from harness.evidence.paging import Leaf, translate
+from harness.evidence.pagetable.walk import Leaf, translate
 from harness.evidence.ranges import PAGE_BYTES
 from harness.evidence.vmcoreinfo import VmcoreInfo
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import PAGE_BYTES
-from harness.evidence.symbols import SymbolTable
 from harness.evidence.vmcore.dump import Dump
 from harness.evidence.vmcore.notes import Note, parse_notes
 

@@ -42,7 +42,7 @@ class Place(Protocol):
 
 
 class Symbols(Protocol):
-    """What is needed of harness.evidence.symbols.SymbolTable."""
+    """What is needed of harness.evidence.code.symbols.SymbolTable."""
 
     def find(self, address: int, /) -> Place | None: ...
     def is_code(self, address: int, /) -> bool: ...

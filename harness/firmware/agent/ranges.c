@@ -247,8 +247,8 @@ void report_ranges(void)
 		const struct piece *piece = &pieces[i];
 
 		frame_begin("range");
-		frame_field_hex("address", piece->start);
-		frame_field_decimal("pages", (piece->end - piece->start) / EFI_PAGE_SIZE);
+		frame_field_hex("pages_address", piece->start);
+		frame_field_decimal("pages_size", piece->end - piece->start);
 		if (piece->type == TYPE_HOLE)
 			frame_field("type", "hole");
 		else

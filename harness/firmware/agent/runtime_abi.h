@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the agent, the runtime driver and the host agree on: names, numbers and the logbook. Described in
- * docs/link-protocol.md; harness/model/runtime.py and harness/evidence/logbook.py say the same, in the same order.
+ * docs/link-protocol.md; harness/model/words/runtime.py and harness/evidence/logbook.py say the same, in the same order.
  */
 #ifndef HARNESS_AGENT_RUNTIME_ABI_H
 #define HARNESS_AGENT_RUNTIME_ABI_H

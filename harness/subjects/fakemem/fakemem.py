@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.evidence import efimap, fakemem, klog
+from harness.evidence import klog
 from harness.evidence.defect import Defect
-from harness.evidence.efimap import EfiRegion
-from harness.evidence.fakemem import FakeEntry
-from harness.evidence.fakemem_compare import Difference, changed_since, compare, undone
-from harness.evidence.fakemem_log import MALFORMED, Row, entries_taken, printed_maps
+from harness.evidence.faking import entries as fakemem
+from harness.evidence.faking.compare import Difference, changed_since, compare, undone
+from harness.evidence.faking.entries import FakeEntry
+from harness.evidence.faking.log import MALFORMED, Row, entries_taken, printed_maps
+from harness.evidence.maps import efimap
+from harness.evidence.maps.efimap import EfiRegion
 from harness.evidence.ranges import PAGE_BYTES
-from harness.model.fakemem import FakeMem
+from harness.model.causes import Cause
 from harness.model.plan import EpochPlan
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.fakemem import FakeMem
 from harness.record.observations import Observations
+from harness.subjects.common import Unusable, failed, passed, unusable_check
 
 _SHOWN = 6
 """Differences that are quoted; the rest is counted."""
@@ -43,17 +47,6 @@ class FakedMap:
         return undone([region for region in self.regions if region is not None], self.base, self.entries)
 
 
-@dataclass(frozen=True)
-class Unusable:
-    """Why there is no such map to judge."""
-
-    epoch: int
-    status: Status
-    cause: Cause
-    text: str
-    hint: str = ""
-
-
 def check_fake_mem(observations: Observations, level: FakeMem) -> Check:
     """The map of every kernel with entries is exactly that of the model."""
     name = "fake_mem"
@@ -73,19 +66,17 @@ def check_fake_mem(observations: Observations, level: FakeMem) -> Check:
     if problems:
         return unusable_check(name, problems[0], evidence)
     if level is FakeMem.EXACT_OVER_A_PAGE and not grew:
-        return Check(
-            name=name,
-            status=Status.ERROR,
-            cause=Cause.NO_PAGE_CROSSING,
-            summary="the entries are in the EFI memory map, but it did not grow into another 4 KiB page",
+        return failed(
+            name,
+            Cause.NO_PAGE_CROSSING,
+            "the entries are in the EFI memory map, but it did not grow into another 4 KiB page",
             evidence=tuple(evidence),
             hint="Give more entries: each one splits up to two times.",
         )
     count = sum(len(_entries(plan)) for plan in faking(observations))
-    return Check(
-        name=name,
-        status=Status.PASS,
-        summary=f"{count} efi_fake_mem entr{'ies' if count != 1 else 'y'} took effect; the EFI memory map is exactly "
+    return passed(
+        name,
+        f"{count} efi_fake_mem entr{'ies' if count != 1 else 'y'} took effect; the EFI memory map is exactly "
         "as computed",
         evidence=tuple(evidence),
     )
@@ -101,7 +92,7 @@ def faked_map(observations: Observations, plan: EpochPlan) -> FakedMap | Unusabl
     entries = fakemem.parse_cmdline(plan.cmdline)
     if isinstance(entries, Defect):
         hint = "Write nn[KMG]@ss[KMG]:aa[,...] in whole 4 KiB pages."
-        return Unusable(plan.number, Status.ERROR, Cause.SETUP_NOT_PROVED, f"the scenario is wrong: {entries}", hint)
+        return Unusable(plan.number, Cause.SETUP_NOT_PROVED, f"the scenario is wrong: {entries}", hint)
     lines, where = _log(observations, plan.number)
     refused = _refused(plan, entries, lines)
     if refused is not None:
@@ -115,19 +106,6 @@ def faked_map(observations: Observations, plan: EpochPlan) -> FakedMap | Unusabl
     if not base:
         return _unreported(plan, f"the EFI memory map that epoch {plan.number} was given is not known")
     return FakedMap(plan.number, entries, base, maps[which], where)
-
-
-def unusable_check(name: str, problem: Unusable, evidence: Sequence[Evidence] = ()) -> Check:
-    """The check of a map that is not known."""
-    return Check(
-        name=name,
-        status=problem.status,
-        cause=problem.cause,
-        summary=problem.text,
-        epoch=problem.epoch,
-        evidence=tuple(evidence),
-        hint=problem.hint or "See the check of the run's end, and the log of that kernel.",
-    )
 
 
 def _entries(plan: EpochPlan) -> tuple[FakeEntry, ...]:
@@ -162,16 +140,16 @@ def _refused(plan: EpochPlan, entries: tuple[FakeEntry, ...], lines: Sequence[kl
     if any(MALFORMED.match(line.text) for line in lines) and not isinstance(taken, Defect):
         text = f"the kernel of epoch {plan.number} took {len(taken)} of {len(entries)} efi_fake_mem entries"
         hint = "CONFIG_EFI_MAX_FAKE_MEM of this kernel is the limit."
-        return Unusable(plan.number, Status.UNSUPPORTED, Cause.NO_CAPABILITY, text, hint)
+        return Unusable(plan.number, Cause.NO_CAPABILITY, text, hint)
     if said == ():
         return _unreported(plan, f"the kernel of epoch {plan.number} never said that it took the efi_fake_mem entries")
     shown = said if isinstance(said, Defect) else ", ".join(map(str, said))
     text = f"the kernel of epoch {plan.number} understood the efi_fake_mem entries differently: {shown}"
-    return Unusable(plan.number, Status.FAIL, Cause.FAKE_MEM_MISMATCH, text)
+    return Unusable(plan.number, Cause.FAKE_MEM_MISMATCH, text)
 
 
 def _unreported(plan: EpochPlan, text: str) -> Unusable:
-    return Unusable(plan.number, Status.ERROR, Cause.MISSING_REPORT, text)
+    return Unusable(plan.number, Cause.MISSING_REPORT, text)
 
 
 def _sorted(entries: Sequence[FakeEntry]) -> list[FakeEntry]:
@@ -181,11 +159,10 @@ def _sorted(entries: Sequence[FakeEntry]) -> list[FakeEntry]:
 def _mismatch(name: str, found: FakedMap, differences: Sequence[Difference]) -> Check:
     more = len(differences) - 1
     others = f" (and {more} more difference{'s' if more > 1 else ''})" if more else ""
-    return Check(
-        name=name,
-        status=Status.FAIL,
-        cause=Cause.FAKE_MEM_MISMATCH,
-        summary=f"the EFI memory map of epoch {found.epoch} is wrong: {differences[0].text}{others}",
+    return failed(
+        name,
+        Cause.FAKE_MEM_MISMATCH,
+        f"the EFI memory map of epoch {found.epoch} is wrong: {differences[0].text}{others}",
         epoch=found.epoch,
         evidence=(
             *(Evidence(text=f"{item.kind}: {item.text}", where=_line_of(found, item)) for item in differences[:_SHOWN]),

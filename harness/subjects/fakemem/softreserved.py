@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from harness.evidence import e820, fakemem, iomem
+from harness.evidence.faking import entries as fakemem
+from harness.evidence.maps import e820, iomem
 from harness.evidence.ranges import Range, merged, without
-from harness.model.fakemem import SoftReserved
+from harness.model.causes import Cause
 from harness.model.plan import EpochPlan
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.fakemem import SoftReserved
 from harness.record.observations import Observations
-from harness.subjects.fakemem.fakemem import Unusable, faked_map, faking, unusable_check
+from harness.subjects.common import Unusable, failed, passed, unusable_check
+from harness.subjects.fakemem.fakemem import faked_map, faking
 
 _NAME = "soft_reserved"
 _SOFT_RESERVED = e820.TYPE_NAMES[0xEFFFFFFF]
@@ -48,17 +51,16 @@ def check_soft_reserved(observations: Observations, level: SoftReserved) -> Chec
     evidence = tuple(_evidence(observations, item) for item in seen)
     if not any(item.wanted for item in seen):
         text = "no entry marks conventional memory as EFI_MEMORY_SP, so there is nothing to be Soft Reserved"
-        return unusable_check(_NAME, Unusable(1, Status.ERROR, Cause.SETUP_NOT_PROVED, text), evidence)
+        return unusable_check(_NAME, Unusable(1, Cause.SETUP_NOT_PROVED, text), evidence)
     if level is SoftReserved.KEPT:
         for before, after in pairwise(seen):
             gone = without(before.shown, after.shown)
             if gone:
                 return _lost(observations, after, gone, evidence)
     rows = sum(len(item.shown) for item in seen)
-    return Check(
-        name=_NAME,
-        status=Status.PASS,
-        summary=f"{rows} Soft Reserved range{'s' if rows != 1 else ''} in /proc/iomem, exactly as computed",
+    return passed(
+        _NAME,
+        f"{rows} Soft Reserved range{'s' if rows != 1 else ''} in /proc/iomem, exactly as computed",
         evidence=evidence,
     )
 
@@ -68,7 +70,7 @@ def _look(observations: Observations, plan: EpochPlan) -> _Seen | Unusable:
     given = e820.parse_boot_params(observations.record.fact(plan.number, "boot-params") or b"")
     if not resources or not isinstance(given, tuple):
         text = f"/proc/iomem or boot_params of epoch {plan.number} was not reported"
-        return Unusable(plan.number, Status.ERROR, Cause.MISSING_REPORT, text)
+        return Unusable(plan.number, Cause.MISSING_REPORT, text)
     wanted = [entry.range for entry in given if entry.type_name == _SOFT_RESERVED]
     if plan in faking(observations):
         found = faked_map(observations, plan)
@@ -83,11 +85,10 @@ def _wrong(observations: Observations, found: _Seen) -> Check:
     missing, extra = without(found.wanted, found.shown), without(found.shown, found.wanted)
     said = [f"{item} is missing" for item in missing] + [f"{item} is too much" for item in extra]
     summary = "; ".join(said) or f"rows {_listed(found.shown)} instead of {_listed(found.wanted)}"
-    return Check(
-        name=_NAME,
-        status=Status.FAIL,
-        cause=Cause.SOFT_RESERVED_MISMATCH,
-        summary=f"Soft Reserved in /proc/iomem of epoch {found.epoch} is wrong: {summary}",
+    return failed(
+        _NAME,
+        Cause.SOFT_RESERVED_MISMATCH,
+        f"Soft Reserved in /proc/iomem of epoch {found.epoch} is wrong: {summary}",
         epoch=found.epoch,
         evidence=(
             *(_instead(observations, found.epoch, item) for item in missing),
@@ -100,11 +101,10 @@ def _wrong(observations: Observations, found: _Seen) -> Check:
 
 def _lost(observations: Observations, found: _Seen, gone: Sequence[Range], evidence: Sequence[Evidence]) -> Check:
     call = next(plan.syscall for plan in observations.plan.epochs if plan.number == found.epoch)
-    return Check(
-        name=_NAME,
-        status=Status.FAIL,
-        cause=Cause.SOFT_RESERVED_LOST,
-        summary=f"{_listed(gone)} is not Soft Reserved in epoch {found.epoch}, after kexec ({call}), as it was before",
+    return failed(
+        _NAME,
+        Cause.SOFT_RESERVED_LOST,
+        f"{_listed(gone)} is not Soft Reserved in epoch {found.epoch}, after kexec ({call}), as it was before",
         epoch=found.epoch,
         evidence=(*(_instead(observations, found.epoch, item) for item in gone), *evidence),
         hint="The next kernel knows only what its e820 table says; see the boot-params of that epoch.",

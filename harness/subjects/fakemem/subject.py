@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from harness.model.causes import Cause
-from harness.model.fakemem import FAKE_MEM_PARAMETER, FakeMemExact, SoftReservedExact
 from harness.model.kernel import Capability, KernelImage
 from harness.model.scenario import Scenario
+from harness.model.words.fakemem import FAKE_MEM_PARAMETER, FakeMemExact, SoftReservedExact
 from harness.subjects.claims import Rule, Subject
 from harness.subjects.fakemem.fakemem import check_fake_mem
 from harness.subjects.fakemem.softreserved import check_soft_reserved

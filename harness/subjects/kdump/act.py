@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 from harness.clock import Deadline
 from harness.errors import HostError
-from harness.evidence import iomem
+from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.defect import Defect
-from harness.evidence.symbols import SymbolTable
+from harness.evidence.maps import iomem
 from harness.machine.feed import Happening, Line
 from harness.machine.frame import Frame
-from harness.model.kdump import CaptureStep, CrashKernelStep, CrashStep, CrashTrigger, task_name
 from harness.model.plan import EpochPlan
 from harness.model.record import SYMBOLS_FILE, VMCORE_DMESG, EndKind, Point
+from harness.model.words.kdump import CaptureStep, CrashKernelStep, CrashStep, CrashTrigger, task_name
 from harness.stage.stage import EndedError, Stage
 from harness.subjects.kdump import disk as vmcoredisk
 from harness.subjects.kdump.groundtruth import GroundTruth, sampled_ranges

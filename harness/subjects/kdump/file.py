@@ -10,10 +10,12 @@ from harness.evidence.crash import Crash
 from harness.evidence.defect import Defect
 from harness.evidence.vmcore import Dump, Fault, FileDefect, Kind
 from harness.evidence.vmcoreinfo import VmcoreInfo
-from harness.model.kdump import ANY_TASK, TASK_PREFIX
+from harness.model.causes import Cause
 from harness.model.record import VMCORE_DMESG, VMCORE_INCOMPLETE, VmcoreEntry
-from harness.model.verdict import Cause, Check, Evidence
-from harness.subjects.common import failed, missing, passed
+from harness.model.verdict import Check, Evidence
+from harness.model.words.kdump import ANY_TASK, TASK_PREFIX
+from harness.subjects.common import passed
+from harness.subjects.kdump.said import failed, missing
 from harness.subjects.kdump.view import KdumpView
 
 _FILE = "kdump: file"
@@ -44,7 +46,7 @@ def check_file(view: KdumpView) -> Check | None:
     return passed(
         _FILE,
         f"{entry.file} is whole: {_format(dump)}, {entry.size_bytes} bytes, {held} pages",
-        Evidence(text=f"memory: {', '.join(map(str, dump.ranges))}", where=entry.file),
+        evidence=(Evidence(text=f"memory: {', '.join(map(str, dump.ranges))}", where=entry.file),),
     )
 
 
@@ -95,7 +97,9 @@ def check_origin(view: KdumpView) -> Check | None:
         _ORIGIN,
         f"the dump is of {info.release}, build id {info.build_id or 'none'}, moved by {info.kernel_offset:#x}, and its "
         f"log of this run",
-        *(Evidence(text=f"harness.nonce={nonce} in the dump's log", where="the dump") for nonce in view.log_nonces),
+        evidence=(
+            Evidence(text=f"harness.nonce={nonce} in the dump's log", where="the dump") for nonce in view.log_nonces
+        ),
     )
 
 
@@ -134,7 +138,7 @@ def check_crash(view: KdumpView) -> Check | None:
     return passed(
         _CRASH,
         f"the crash in the dump is the injected one ({view.crash.by}), by the task {_crasher(view)}",
-        Evidence(text=line.text, where=f"the dump's log, line {line.number} of {len(view.log)}"),
+        evidence=(Evidence(text=line.text, where=f"the dump's log, line {line.number} of {len(view.log)}"),),
     )
 
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from harness.evidence.groundtruth import Digests
 from harness.evidence.ranges import PAGE_BYTES
 from harness.evidence.vmcore import Dump
+from harness.model.causes import Cause
 from harness.model.record import Point
-from harness.model.verdict import Cause, Check
-from harness.subjects.common import failed, missing, passed
+from harness.model.verdict import Check
+from harness.subjects.common import passed
 from harness.subjects.kdump.memory import whole
+from harness.subjects.kdump.said import failed, missing
 from harness.subjects.kdump.view import KdumpView
 
 _FILTER = "kdump: filter"

@@ -12,8 +12,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from harness.errors import HostError
-from harness.evidence import groundtruth, iomem
-from harness.evidence.iomem import CRASH_KERNEL
+from harness.evidence import groundtruth
+from harness.evidence.maps import iomem
+from harness.evidence.maps.iomem import CRASH_KERNEL
 from harness.evidence.ranges import PAGE_BYTES, Range, align_down, align_up, merged
 from harness.model.record import MemoryEntry, Point
 from harness.stage.stage import Stage

@@ -12,10 +12,12 @@ from harness.evidence.ranges import PAGE_BYTES, Range, merged
 from harness.evidence.vmcore import Dump, FileDefect
 from harness.evidence.vmcore.lawful import at_panic
 from harness.evidence.vmcore.truth import Comparison, Difference, Lawful, compare
+from harness.model.causes import Cause
 from harness.model.record import VMCORE_INCOMPLETE, Point
-from harness.model.verdict import Cause, Check, Evidence
+from harness.model.verdict import Check, Evidence
 from harness.record.record import UnreadableRecordError
-from harness.subjects.common import failed, missing, passed
+from harness.subjects.common import passed
+from harness.subjects.kdump.said import failed, missing
 from harness.subjects.kdump.view import KdumpView
 
 _RANGES = "kdump: ranges"
@@ -56,7 +58,7 @@ def check_ranges(view: KdumpView) -> Check | None:
         )
     soft = [row.range for row in view.rows if row.name == "Soft Reserved"]
     notes = [Evidence(text=f"Soft Reserved, and not in the dump: {_text(soft)}", where="facts")] if soft else []
-    return passed(_RANGES, "the dump is of all System RAM but the capture kernel's region", *notes)
+    return passed(_RANGES, "the dump is of all System RAM but the capture kernel's region", evidence=notes)
 
 
 def _wrong_ranges(view: KdumpView, text: str) -> Check:
@@ -88,8 +90,10 @@ def check_memory(view: KdumpView) -> Check | None:
     return passed(
         _MEMORY,
         f"all {compared} pages of the dump are what memory held, read from outside as the capture kernel came up",
-        Evidence(
-            text=f"{truth.pages} pages were sampled, {truth.zero_pages()} of them zeros", where=entry.digests_file
+        evidence=(
+            Evidence(
+                text=f"{truth.pages} pages were sampled, {truth.zero_pages()} of them zeros", where=entry.digests_file
+            ),
         ),
     )
 
@@ -179,10 +183,12 @@ def check_truth(view: KdumpView) -> Check | None:
         _TRUTH,
         f"{len(pairs)} of {total} pages changed between the panic and the capture kernel, all as they may"
         f"{_but_for(stray)}{left_out}{inexact}",
-        *(Evidence(text=f"not on the list of what a crash writes: {item}", where="samples") for item in stray),
-        *(
-            Evidence(text=f"{count} pages: {reason}", where=entry.pages_file or "")
-            for reason, count in found.lawful.items()
+        evidence=(
+            *(Evidence(text=f"not on the list of what a crash writes: {item}", where="samples") for item in stray),
+            *(
+                Evidence(text=f"{count} pages: {reason}", where=entry.pages_file or "")
+                for reason, count in found.lawful.items()
+            ),
         ),
     )
 

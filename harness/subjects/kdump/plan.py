@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.model.kdump import CaptureStep, CrashKernelOptions
-from harness.model.kexec import NextKernel
 from harness.model.scenario import Scenario
+from harness.model.words.kdump import CaptureStep, CrashKernelOptions
+from harness.model.words.kexec import NextKernel
 
 CAPTURE_CMDLINE = ("nr_cpus=1", "reset_devices")
 """What every capture kernel is told besides (Documentation/admin-guide/kdump/kdump.rst): one CPU, because the others

@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator
 
 from harness.evidence import klog
-from harness.evidence.iomem import CRASH_KERNEL, system_ram
+from harness.evidence.maps.iomem import CRASH_KERNEL, system_ram
 from harness.evidence.ranges import Range
-from harness.model.record import VMCORE_INCOMPLETE, EndKind, Phase, RunEnd
-from harness.model.verdict import Cause, Check, Evidence, Status
-from harness.subjects.common import failed, passed
+from harness.model.causes import Cause
+from harness.model.record import VMCORE_INCOMPLETE, EndKind, EndReason, Phase, RunEnd
+from harness.model.verdict import Check, Evidence
+from harness.record.reasons import end_reason
+from harness.subjects.common import passed
+from harness.subjects.kdump.said import failed
 from harness.subjects.kdump.view import KdumpView
 
 _CAPTURE = "kdump: capture"
@@ -111,7 +114,7 @@ def _ended_in_capture(view: KdumpView, end: RunEnd) -> Check:
             hint="Give it more: crashkernel= on the command line of the kernel that crashes.",
         )
     begun = any(item.name == "capture" for item in view.observations.record.commands)
-    if "no /proc/vmcore" in end.detail:
+    if end_reason(end) is EndReason.NO_VMCORE:
         return failed(_CAPTURE, Cause.VMCORE_MISSING, "the capture kernel has no /proc/vmcore", epoch=number)
     if begun:
         return _cut_off(view, end)
@@ -150,7 +153,6 @@ def check_region(view: KdumpView) -> Check | None:
             _REGION,
             Cause.MISSING_REPORT,
             "/proc/iomem of the crashed or of the capture kernel was not reported",
-            status=Status.ERROR,
         )
     if not view.regions:
         return failed(_REGION, Cause.CRASH_REGION_LOST, f"no '{CRASH_KERNEL}' in /proc/iomem", epoch=number - 1)
@@ -175,8 +177,10 @@ def check_region(view: KdumpView) -> Check | None:
         _REGION,
         f"the capture kernel's memory is inside {_text(view.regions)}"
         + (" and the first MiB" if any(item.start < LOW_BYTES for item in used) else ""),
-        Evidence(text=f"System RAM: {_text(used)}", where=where),
-        Evidence(text=_ELFCOREHDR.findall(cmdline)[0], where=view.observations.where(number, "cmdline")),
+        evidence=(
+            Evidence(text=f"System RAM: {_text(used)}", where=where),
+            Evidence(text=_ELFCOREHDR.findall(cmdline)[0], where=view.observations.where(number, "cmdline")),
+        ),
     )
 
 

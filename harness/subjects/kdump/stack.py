@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from harness.evidence.code.stack import CALL_BYTES, behind_call, returns
+from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.defect import Defect
-from harness.evidence.pagetables import EFI_WINDOW
+from harness.evidence.pagetable.pagetables import EFI_WINDOW
 from harness.evidence.ranges import PAGE_BYTES, align_up
-from harness.evidence.stack import CALL_BYTES, behind_call, returns
-from harness.evidence.symbols import SymbolTable
 from harness.evidence.vmcore import Cpu, Dump
 from harness.evidence.vmcore.lawful import STACK_BYTES
-from harness.model.verdict import Cause, Check, Evidence
-from harness.subjects.common import failed, passed
+from harness.model.causes import Cause
+from harness.model.verdict import Check, Evidence
+from harness.subjects.common import passed
+from harness.subjects.kdump.said import failed
 from harness.subjects.kdump.view import KdumpView
 
 _CPUS = "kdump: cpus"
@@ -32,7 +34,7 @@ def check_cpus(view: KdumpView) -> Check | None:
     return passed(
         _CPUS,
         f"the registers of {'the CPU' if wanted == 1 else f'all {wanted} CPUs'} are in the dump",
-        *(
+        evidence=(
             Evidence(
                 text=f"CPU {cpu.number}: process {cpu.pid}, at "
                 f"{names.text(cpu.registers['rip']) if names else hex(cpu.registers['rip'])}",
@@ -79,7 +81,7 @@ def check_stack(view: KdumpView) -> Check | None:
     return passed(
         _STACK,
         f"the stack of the task that crashed has {len(names)} return addresses, the trigger's among them",
-        Evidence(text=trail[:600], where="the dump"),
+        evidence=(Evidence(text=trail[:600], where="the dump"),),
     )
 
 

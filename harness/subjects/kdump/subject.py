@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from harness.model.causes import Cause
-from harness.model.kdump import TRIGGERS, CaptureStep, CrashKernelStep, CrashStep, KdumpClean
 from harness.model.kernel import Capability, KernelImage
 from harness.model.scenario import Scenario
 from harness.model.verdict import Check
+from harness.model.words.kdump import TRIGGERS, CaptureStep, CrashKernelStep, CrashStep, KdumpClean
 from harness.record.observations import Observations
 from harness.subjects.claims import CheckOf, Rule, Subject
 from harness.subjects.kdump.file import check_crash, check_file, check_origin

@@ -7,16 +7,20 @@ import zlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.evidence import crash, elfnotes, iomem, kallsyms, klog, printk
+from harness.evidence import crash, klog, printk
+from harness.evidence.code import elfnotes, kallsyms
+from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.crash import Crash, Severity
 from harness.evidence.defect import Defect
 from harness.evidence.groundtruth import Digests, Pair, digests_of, pairs
+from harness.evidence.maps import iomem
 from harness.evidence.ranges import Range
-from harness.evidence.symbols import SymbolTable
 from harness.evidence.tables.kinds import INITRD_BYTES, KINDS
 from harness.evidence.tables.shown import DROPPED
 from harness.evidence.vmcore import Dump, FileDefect, open_dump
-from harness.model.kdump import (
+from harness.model.plan import EpochPlan
+from harness.model.record import SYMBOLS_FILE, EndKind, MemoryEntry, Point, VmcoreEntry
+from harness.model.words.kdump import (
     TRIGGERS,
     CaptureOptions,
     CaptureStep,
@@ -26,9 +30,7 @@ from harness.model.kdump import (
     Trigger,
     task_name,
 )
-from harness.model.names import TableName
-from harness.model.plan import EpochPlan
-from harness.model.record import SYMBOLS_FILE, EndKind, MemoryEntry, Point, VmcoreEntry
+from harness.model.words.tables import TableName
 from harness.record.observations import Observations
 from harness.record.record import UnreadableRecordError
 

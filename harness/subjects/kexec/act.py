@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness.model.kexec import KexecStep
 from harness.model.plan import EpochPlan
 from harness.model.record import EndKind, Phase, Point
+from harness.model.words.kexec import KexecStep
 from harness.stage.stage import EndedError, Stage
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from harness.model.causes import Cause
 from harness.model.kernel import Capability, KernelImage
-from harness.model.kexec import KexecStep, Syscall
 from harness.model.scenario import Scenario
+from harness.model.words.kexec import KexecStep, Syscall
 from harness.subjects.claims import Subject
 
 _SYSCALL_NEEDS = {

@@ -6,15 +6,17 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from harness.evidence import e820
 from harness.evidence.defect import Defect
-from harness.evidence.efimap import CONVENTIONAL, EfiRegion
+from harness.evidence.maps import e820
+from harness.evidence.maps.efimap import CONVENTIONAL, EfiRegion
 from harness.evidence.ranges import Range
 from harness.evidence.tables import canary
-from harness.model.memorymap import MapEntry, MapRequest, MemoryPlan, RangePlan, RangeType
+from harness.model.causes import Cause
 from harness.model.record import Point
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.memorymap import MapEntry, MapRequest, MemoryPlan, RangePlan, RangeType
 from harness.record.observations import MadeRange, Observations
+from harness.subjects.common import judged, passed
 
 _NAME = "memory map"
 _HOOKED = "hooked"
@@ -34,10 +36,9 @@ def check_memory_map(observations: Observations) -> Check | None:
         return _error(Cause.SETUP_NOT_PROVED, wrong)
     wanted = observations.plan.scenario.firmware.memory
     imported = wanted.map if wanted is not None else None
-    return Check(
-        name=_NAME,
-        status=Status.PASS,
-        summary=_summary(observations, plan, imported),
+    return passed(
+        _NAME,
+        _summary(observations, plan, imported),
         evidence=(
             *_strict_evidence(observations, plan),
             *_hook_evidence(observations),
@@ -47,11 +48,10 @@ def check_memory_map(observations: Observations) -> Check | None:
 
 
 def _error(cause: Cause, summary: str) -> Check:
-    return Check(
-        name=_NAME,
-        status=Status.ERROR,
-        cause=cause,
-        summary=summary,
+    return judged(
+        _NAME,
+        cause,
+        summary,
         hint="Look at the EFI agent's frames in journal.jsonl, and at `harness memmap show` of this run.",
     )
 

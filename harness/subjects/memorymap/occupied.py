@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.evidence.maps.segments import Role, overlapping
 from harness.evidence.ranges import PAGE_BYTES, Range
-from harness.evidence.segments import Role, overlapping
+from harness.model.causes import Cause
 from harness.model.record import EndKind, Point, SampleEntry
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import MadeRange, Observations
 from harness.record.record import UnreadableRecordError
+from harness.subjects.borders import unsampled
+from harness.subjects.common import failed, missing, passed
 
 _NAME = "occupied"
 
@@ -66,11 +69,10 @@ def _overwritten(observations: Observations, made: MadeRange, sample: SampleEntr
         Point.CAPTURE: f"when the capture kernel, epoch {sample.epoch}, began",
     }.get(sample.point, f"in epoch {sample.epoch} when the run ended")
     total = sum(item.size_bytes for item in damaged)
-    return Check(
-        name=_NAME,
-        status=Status.FAIL,
-        cause=Cause.OCCUPIED_OVERWRITTEN,
-        summary=f"{made.type_name} that firmware occupies at {made.range} was written to, {total:#x} bytes from "
+    return failed(
+        _NAME,
+        Cause.OCCUPIED_OVERWRITTEN,
+        f"{made.type_name} that firmware occupies at {made.range} was written to, {total:#x} bytes from "
         f"{damaged[0].start:#x} on, seen {when}",
         epoch=sample.epoch,
         evidence=(
@@ -108,23 +110,17 @@ def _suspects(observations: Observations, made: MadeRange, sample: SampleEntry) 
 
 def _intact(observations: Observations, held: list[MadeRange]) -> Check:
     total = sum(made.range.size_bytes for made in held)
-    planned = [epoch.number for epoch in observations.plan.epochs]
-    borders = [(number, point) for number in planned for point in (Point.UP, Point.LOADED)][:-1]
     taken = [{(sample.epoch, sample.point) for sample in _judged(observations, made)} for made in held]
-    missing = [f"{number} ({point})" for number, point in borders if any((number, point) not in one for one in taken)]
-    if missing:
-        return Check(
-            name=_NAME,
-            status=Status.ERROR,
-            cause=Cause.MISSING_REPORT,
-            summary=f"the canaries were intact where they were sampled, but there is nothing from epoch "
-            f"{', '.join(missing)}",
+    lacking = unsampled(observations, set.intersection(*taken))
+    if lacking:
+        return missing(
+            _NAME,
+            f"the canaries were intact where they were sampled, but there is nothing from epoch {', '.join(lacking)}",
             hint="See the check of the run's end.",
         )
-    return Check(
-        name=_NAME,
-        status=Status.PASS,
-        summary=f"what firmware occupies, {total // 1024} KiB in {len(held)} range{'s' if len(held) > 1 else ''} with "
+    return passed(
+        _NAME,
+        f"what firmware occupies, {total // 1024} KiB in {len(held)} range{'s' if len(held) > 1 else ''} with "
         f"canaries, sampled from outside, is the same at all {len(taken[0]) + 1} borders",
         evidence=tuple(Evidence(text=f"{made.range}: {made.type_name}, {made.how}") for made in held),
     )

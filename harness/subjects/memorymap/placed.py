@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.evidence import crash, efimap
+from harness.evidence import crash
+from harness.evidence.maps import efimap
 from harness.evidence.ranges import Range, align_up
-from harness.model.memorymap import PlacedWhere, RangeType
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause
+from harness.model.verdict import Check, Evidence
+from harness.model.words.memorymap import PlacedWhere, RangeType
 from harness.record.observations import Observations
+from harness.subjects.common import failed, missing, passed
 
 _NAME = "kernel_placed"
 _ALLOCATIONS = "kernel_placed: allocations"
@@ -22,21 +25,18 @@ def check_placed(observations: Observations, where: PlacedWhere) -> Check:
     for epoch in observations.plan.epochs:
         extent = observations.kernel_extent(epoch.number)
         if extent is None:
-            return Check(
-                name=_NAME,
-                status=Status.ERROR,
-                cause=Cause.MISSING_REPORT,
-                summary=f"there is no /proc/iomem with a kernel in it from epoch {epoch.number}",
+            return missing(
+                _NAME,
+                f"there is no /proc/iomem with a kernel in it from epoch {epoch.number}",
                 hint="See the check of the run's end.",
             )
         wrong = _misplaced(observations, extent, where)
         cited = observations.where(epoch.number, "iomem")
         if wrong:
-            return Check(
-                name=_NAME,
-                status=Status.FAIL,
-                cause=Cause.KERNEL_MISPLACED,
-                summary=f"the kernel of epoch {epoch.number} lies at {extent}, {wrong}",
+            return failed(
+                _NAME,
+                Cause.KERNEL_MISPLACED,
+                f"the kernel of epoch {epoch.number} lies at {extent}, {wrong}",
                 epoch=epoch.number,
                 evidence=(Evidence(text=f"Kernel code begins at {extent.start:#x}", where=cited),),
                 hint="Look at where the map has free memory: harness memmap show; the rules are in "
@@ -44,10 +44,9 @@ def check_placed(observations: Observations, where: PlacedWhere) -> Check:
             )
         evidence.append(Evidence(text=f"epoch {epoch.number}: the kernel lies at {extent}", where=cited))
     first = observations.kernel_extent(1)
-    return Check(
-        name=_NAME,
-        status=Status.PASS,
-        summary=f"every kernel lies at or above {where.at_or_above:#x} and on memory that was free"
+    return passed(
+        _NAME,
+        f"every kernel lies at or above {where.at_or_above:#x} and on memory that was free"
         + (f"; the first at {first.start:#x}" if first is not None else ""),
         evidence=(*evidence, *_choice(observations, where)),
     )
@@ -90,17 +89,12 @@ def check_allocations(observations: Observations) -> Check:
     if found:
         line = next(line for line in observations.lines if line.number == found[0].line_number)
         epoch = observations.epoch_of(line)
-        return Check(
-            name=_ALLOCATIONS,
-            status=Status.FAIL,
-            cause=Cause.PAGE_ALLOCATION_FAILED,
-            summary=f"the kernel of epoch {epoch} found no memory: {found[0].text.strip()[:160]}",
+        return failed(
+            _ALLOCATIONS,
+            Cause.PAGE_ALLOCATION_FAILED,
+            f"the kernel of epoch {epoch} found no memory: {found[0].text.strip()[:160]}",
             epoch=epoch,
             evidence=tuple(Evidence(text=item.title, where=f"console.log:{item.line_number}") for item in found[:4]),
             hint="With GFP_DMA in it, memory below 16 MiB is short: does the kernel lie there?",
         )
-    return Check(
-        name=_ALLOCATIONS,
-        status=Status.PASS,
-        summary=f"no page allocation failure in {len(observations.lines)} console lines",
-    )
+    return passed(_ALLOCATIONS, f"no page allocation failure in {len(observations.lines)} console lines")

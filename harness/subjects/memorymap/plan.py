@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.model.memorymap import MemoryPlan, RangePlan, RangeType
 from harness.model.scenario import Scenario
+from harness.model.words.memorymap import MemoryPlan, RangePlan, RangeType
 
 
 def memory_plan(scenario: Scenario, nonce: str) -> MemoryPlan | None:

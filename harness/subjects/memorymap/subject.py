@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from harness.model.causes import Cause
-from harness.model.memorymap import KernelPlaced
+from harness.model.words.memorymap import KernelPlaced
 from harness.subjects.claims import Always, Rule, Subject
 from harness.subjects.memorymap.made import check_memory_map
 from harness.subjects.memorymap.occupied import check_occupied

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from harness.evidence import pagetables
 from harness.evidence.logbook import Logbook
+from harness.evidence.pagetable import pagetables
 from harness.evidence.ranges import PAGE_BYTES, Range
-from harness.model.driver import Service
-from harness.model.pagetables import PageTablesStep, StressStep
+from harness.model.words.driver import Service
+from harness.model.words.pagetables import PageTablesStep, StressStep
 from harness.stage.logbook import read_logbook
 from harness.stage.samples import keep
 from harness.stage.stage import Stage

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.evidence import paging
-from harness.evidence.paging import Leaf
+from harness.evidence.pagetable import walk as paging
+from harness.evidence.pagetable.walk import Leaf
 from harness.evidence.tables.kinds import KINDS, put_aside
 from harness.model import guids
-from harness.model.names import TableName
-from harness.model.pagetables import EfiPages
+from harness.model.causes import Cause
 from harness.model.record import Point
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.pagetables import EfiPages
+from harness.model.words.tables import TableName
 from harness.record.observations import Observations
-from harness.subjects.fakemem.fakemem import Unusable, unusable_check
+from harness.subjects.common import Unusable, judged, passed, unusable_check
 from harness.subjects.pagetables.view import View, look
 
 _SHOWN = 6
@@ -42,13 +43,8 @@ def check_page_tables(observations: Observations, level: EfiPages) -> Check:
         evidence += [found.proof(), found.agreement()]
     if not views:
         text = "no step of the scenario looked at the page tables"
-        return unusable_check(name, Unusable(1, Status.ERROR, Cause.SETUP_NOT_PROVED, text))
-    return Check(
-        name=name,
-        status=Status.PASS,
-        summary=f"{_HELD[level]} in {_counted(views)}",
-        evidence=tuple(evidence),
-    )
+        return unusable_check(name, Unusable(1, Cause.SETUP_NOT_PROVED, text))
+    return passed(name, f"{_HELD[level]} in {_counted(views)}", evidence=tuple(evidence))
 
 
 _HELD = {
@@ -77,7 +73,7 @@ def _unproved(observations: Observations, view: View, level: EfiPages) -> Unusab
     if view.compared is None and level is EfiPages.BOTH_VIEWS:
         text = f"the kernel of epoch {view.epoch} has no page_tables/efi in debugfs"
         hint = "Use a kernel with CONFIG_PTDUMP_DEBUGFS, such as tiny-6.1."
-        return Unusable(view.epoch, Status.UNSUPPORTED, Cause.NO_CAPABILITY, text, hint)
+        return Unusable(view.epoch, Cause.NO_CAPABILITY, text, hint)
     return _no_memattr(observations, view) if level is EfiPages.WX_FREE else None
 
 
@@ -100,7 +96,7 @@ def _no_memattr(observations: Observations, view: View) -> Unusable | None:
 
 def _unknown(view: View, text: str) -> Unusable:
     hint = "The run proves nothing about this rule; docs/page-tables.md says what it takes."
-    return Unusable(view.epoch, Status.ERROR, Cause.SETUP_NOT_PROVED, f"epoch {view.epoch}: {text}", hint)
+    return Unusable(view.epoch, Cause.SETUP_NOT_PROVED, f"epoch {view.epoch}: {text}", hint)
 
 
 def _differences(view: View) -> tuple[Evidence, ...]:
@@ -120,11 +116,10 @@ def _failed(name: str, observations: Observations, view: View, wrong: Sequence[L
     cited = [Evidence(text=view.describe(run), where=view.sample.file) for run in runs[:_SHOWN]]
     if len(runs) > _SHOWN:
         cited.append(Evidence(text=f"and {len(runs) - _SHOWN} more such ranges"))
-    return Check(
-        name=name,
-        status=Status.FAIL,
-        cause=cause,
-        summary=f"{len(wrong)} of {len(view.leaves)} pages of EFI's mappings {said} in epoch {view.epoch}, first "
+    return judged(
+        name,
+        cause,
+        f"{len(wrong)} of {len(view.leaves)} pages of EFI's mappings {said} in epoch {view.epoch}, first "
         f"{wrong[0].range}{_after_kexec(observations, view) if level is EfiPages.WX_FREE else ''}",
         epoch=view.epoch,
         evidence=(*cited, view.proof(), view.agreement(), *_memattr_seen(observations, view, level)),

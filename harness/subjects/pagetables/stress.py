@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.evidence import logbook, stress
+from harness.evidence import logbook
 from harness.evidence.defect import Defect
-from harness.evidence.stress import Loader, Stress
-from harness.model.driver import Service
-from harness.model.pagetables import StressOptions, StressStep
+from harness.evidence.pagetable import stress
+from harness.evidence.pagetable.stress import Loader, Stress
+from harness.model.causes import Cause
 from harness.model.plan import Accel, EpochPlan
 from harness.model.record import Entry, FrameEntry, SampleEntry
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.driver import Service
+from harness.model.words.pagetables import StressOptions, StressStep
 from harness.record.observations import Observations
 from harness.record.record import Record
-from harness.subjects.fakemem.fakemem import Unusable, unusable_check
+from harness.subjects.common import Unusable, failed, passed, unusable_check
 
 _NAME = "stress"
 TCG_CAVEAT = "under TCG stale TLB entries cannot show, so nothing is said about them"
@@ -49,13 +51,12 @@ def check_stress(observations: Observations) -> Check:
             seen.append(found)
     if not seen:
         text = "the scenario has no stress step"
-        return unusable_check(_NAME, Unusable(1, Status.ERROR, Cause.SETUP_NOT_PROVED, text))
+        return unusable_check(_NAME, Unusable(1, Cause.SETUP_NOT_PROVED, text))
     calls, rounds = sum(item.report.calls for item in seen), sum(_rounds(item.report) for item in seen)
     caveat = f"; {TCG_CAVEAT}" if observations.plan.accel is Accel.TCG else ""
-    return Check(
-        name=_NAME,
-        status=Status.PASS,
-        summary=f"{calls} pairs of SetVariable and GetVariable on {seen[0].report.cpus} CPUs, and {rounds} rounds of "
+    return passed(
+        _NAME,
+        f"{calls} pairs of SetVariable and GetVariable on {seen[0].report.cpus} CPUs, and {rounds} rounds of "
         f"mmap and munmap at firmware's addresses beside them, all with the right content{caveat}",
         evidence=tuple(map(_evidence, seen)),
     )
@@ -67,20 +68,20 @@ def _look(
     epoch, record = plan.number, observations.record
     if frame is None:
         text = f"the guest of epoch {epoch} did not report its stress"
-        return Unusable(epoch, Status.ERROR, Cause.MISSING_REPORT, text)
+        return Unusable(epoch, Cause.MISSING_REPORT, text)
     if frame.fields.get("runtime") == "absent":
         text = f"{plan.kernel.name} offers no EFI variables in epoch {epoch}, so firmware is never called"
         hint = "Leave out efi=noruntime and noefi, and use a kernel with EFI runtime services and efivarfs."
-        return Unusable(epoch, Status.UNSUPPORTED, Cause.NO_CAPABILITY, text, hint)
+        return Unusable(epoch, Cause.NO_CAPABILITY, text, hint)
     report = stress.parse(record.body(frame).decode("utf-8", "backslashreplace"))
     if isinstance(report, Defect):
-        return Unusable(epoch, Status.ERROR, Cause.GUEST_ERROR, f"epoch {epoch}: {report}")
+        return Unusable(epoch, Cause.GUEST_ERROR, f"epoch {epoch}: {report}")
     hooked = _hooked(record, frame)
     if isinstance(hooked, Defect):
-        return Unusable(epoch, Status.ERROR, Cause.SETUP_NOT_PROVED, f"epoch {epoch}: {hooked}")
+        return Unusable(epoch, Cause.SETUP_NOT_PROVED, f"epoch {epoch}: {hooked}")
     unproved = _unproved(observations, frame, options, report, hooked)
     if unproved:
-        return Unusable(epoch, Status.ERROR, Cause.SETUP_NOT_PROVED, f"epoch {epoch}: {unproved}")
+        return Unusable(epoch, Cause.SETUP_NOT_PROVED, f"epoch {epoch}: {unproved}")
     return _Seen(epoch, options, report, frame, hooked)
 
 
@@ -144,11 +145,10 @@ def _spoiled(item: Loader) -> str:
 
 
 def _failed(seen: _Seen, wrong: tuple[str, ...]) -> Check:
-    return Check(
-        name=_NAME,
-        status=Status.FAIL,
-        cause=Cause.EFI_STRESS,
-        summary=f"beside calls of firmware in epoch {seen.epoch}, {wrong[0]}",
+    return failed(
+        _NAME,
+        Cause.EFI_STRESS,
+        f"beside calls of firmware in epoch {seen.epoch}, {wrong[0]}",
         epoch=seen.epoch,
         evidence=(*(Evidence(text=text, where=seen.frame.body_file or "") for text in wrong), _evidence(seen)),
         hint="A stale translation leads to another address space's page; see docs/page-tables.md.",

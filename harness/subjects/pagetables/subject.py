@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from harness.model.causes import Cause
-from harness.model.names import TableName
-from harness.model.pagetables import EfiPages, EfiPageTables, PageTablesStep, StressClean, StressStep
 from harness.model.scenario import Scenario
+from harness.model.words.pagetables import EfiPages, EfiPageTables, PageTablesStep, StressClean, StressStep
+from harness.model.words.tables import TableName
 from harness.subjects.claims import Rule, Subject
 from harness.subjects.pagetables.pages import check_page_tables
 from harness.subjects.pagetables.stress import check_stress

@@ -5,19 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.evidence import efimap, logbook, pagetables, paging, ptdump
+from harness.evidence import logbook
 from harness.evidence.defect import Defect
 from harness.evidence.logbook import Logbook, ServiceLog
-from harness.evidence.pagetables import Capture
-from harness.evidence.paging import Leaf, Run
-from harness.evidence.ptdump import Comparison
+from harness.evidence.maps import efimap
+from harness.evidence.pagetable import pagetables, ptdump
+from harness.evidence.pagetable import walk as paging
+from harness.evidence.pagetable.pagetables import Capture
+from harness.evidence.pagetable.ptdump import Comparison
+from harness.evidence.pagetable.walk import Leaf, Run
 from harness.evidence.ranges import Range
-from harness.model.driver import Service
+from harness.model.causes import Cause
 from harness.model.plan import EpochPlan
 from harness.model.record import FrameEntry, SampleEntry
-from harness.model.verdict import Cause, Evidence, Status
+from harness.model.verdict import Evidence
+from harness.model.words.driver import Service
 from harness.record.observations import Observations
-from harness.subjects.fakemem.fakemem import Unusable
+from harness.subjects.common import Unusable
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def look(observations: Observations, plan: EpochPlan) -> View | Unusable | None:
     if frame.fields.get("runtime") == "absent":
         text = f"{plan.kernel.name} offers no EFI variables in epoch {epoch}, so firmware is never called"
         hint = "Leave out efi=noruntime and noefi, and use a kernel with EFI runtime services and efivarfs."
-        return Unusable(epoch, Status.UNSUPPORTED, Cause.NO_CAPABILITY, text, hint)
+        return Unusable(epoch, Cause.NO_CAPABILITY, text, hint)
     if frame.fields.get("rc") != "0":
         said = observations.record.body(frame).decode("utf-8", "backslashreplace").strip()
         text = (
@@ -170,4 +174,4 @@ def _sample(observations: Observations, epoch: int, subject: str) -> SampleEntry
 
 def _unknown(epoch: int, cause: Cause, text: str) -> Unusable:
     hint = "Look at the epoch's page-tables frame and samples in journal.jsonl."
-    return Unusable(epoch, Status.ERROR, cause, text, hint)
+    return Unusable(epoch, cause, text, hint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.model.record import EndKind
-from harness.model.runtime import AliveStep, EfivarsStep, KexecRefusedStep, RebootStep, RuntimeStep
+from harness.model.words.runtime import AliveStep, EfivarsStep, KexecRefusedStep, RebootStep, RuntimeStep
 from harness.stage.logbook import read_logbook
 from harness.stage.stage import EndedError, Stage
 

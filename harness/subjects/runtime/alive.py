@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.evidence.logbook import Logbook
+from harness.model.causes import Cause, Status
 from harness.model.record import CommandEntry, EndKind, EventEntry, FrameEntry
-from harness.model.runtime import AliveStep, KexecRefusedStep, RebootBy, RebootStep
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.runtime import AliveStep, KexecRefusedStep, RebootBy, RebootStep
 from harness.record.observations import Observations
+from harness.subjects.common import judged
 from harness.subjects.runtime.calls import Call, calls
 
 _ENOEXEC = 8
@@ -29,14 +31,14 @@ def check_alive(observations: Observations) -> Check | None:
             status = Status.ERROR if frame.fields.get("disk") == "absent" else Status.FAIL
             cause = Cause.NOT_ALIVE if status is Status.FAIL else Cause.SETUP_NOT_PROVED
             hint = "Look at the alive frame in journal.jsonl and at the last console lines."
-            return _check("alive", status, cause, f"epoch {frame.epoch}: {wrong}", frame.epoch, hint=hint)
+            return _check("alive", cause, f"epoch {frame.epoch}: {wrong}", frame.epoch, hint=hint)
         text = f"epoch {frame.epoch}: fork, 16 MiB of memory and a page of disk {frame.fields.get('serial')}"
         evidence.append(Evidence(text=f"{text} in {frame.fields.get('us')} us", where=observations.cited(frame)))
     if len(frames) < wanted:
         text = f"the guest answered {len(frames)} of {wanted} looks at whether it is alive"
-        return _check("alive", Status.ERROR, Cause.MISSING_REPORT, text, hint="See the check of the run's end.")
+        return _check("alive", Cause.MISSING_REPORT, text, hint="See the check of the run's end.")
     text = f"alive at {len(frames)} looks: fork, memory, disk, no task stuck"
-    return _check("alive", Status.PASS, None, text, evidence=tuple(evidence))
+    return _check("alive", None, text, evidence=tuple(evidence))
 
 
 def _not_alive(observations: Observations, frame: FrameEntry) -> Iterator[str]:
@@ -84,22 +86,22 @@ def check_reboot(observations: Observations) -> Check | None:
             f"reboot by {step.reboot.by}: firmware runs again from its reset vector, as after a fault in ResetSystem "
             "it should; the machine itself was not reset"
         )
-        return _check("reboot", Status.PASS, None, text, asked.epoch)
+        return _check("reboot", None, text, asked.epoch)
     if event is None or end is None or end.kind is not EndKind.COMPLETE:
         said = end.detail if end is not None else "the record has no end"
         text = f"reboot by {step.reboot.by}: the machine was not reset ({said})"
         hint = "Look at the last console lines; a fault in ResetSystem is judged by runtime_fault."
-        return _check("reboot", Status.FAIL, Cause.REBOOT_FAILED, text, asked.epoch, hint=hint)
+        return _check("reboot", Cause.REBOOT_FAILED, text, asked.epoch, hint=hint)
     reached = call.delta("runtime_calls")
     if step.reboot.by is RebootBy.EFI and reached == 0 and not _off(observations, asked):
         text = "reboot=efi: the machine was reset, but the driver's hook of ResetSystem was never called"
-        return _check("reboot", Status.ERROR, Cause.SETUP_NOT_PROVED, text, asked.epoch)
+        return _check("reboot", Cause.SETUP_NOT_PROVED, text, asked.epoch)
     by = "" if not reached else f", by firmware's ResetSystem ({reached} call{'s' if reached > 1 else ''})"
     where = Evidence(
         text=f"QMP SHUTDOWN {event.data}, {event.t_s - asked.t_s:.1f} s after the command", where="journal.jsonl"
     )
     text = f"reboot by {step.reboot.by}: the machine was reset{by}"
-    return _check("reboot", Status.PASS, None, text, asked.epoch, evidence=(where,))
+    return _check("reboot", None, text, asked.epoch, evidence=(where,))
 
 
 def _resets(event: EventEntry) -> bool:
@@ -130,19 +132,18 @@ def check_kexec_refused(observations: Observations) -> Check | None:
         call = f"{frame.fields.get('syscall')} load in epoch {frame.epoch}"
         if rc == "0":
             text = f"the kernel accepted a {call} that it must refuse"
-            return _check("kexec_refused", Status.FAIL, Cause.KEXEC_ACCEPTED, text, frame.epoch)
+            return _check("kexec_refused", Cause.KEXEC_ACCEPTED, text, frame.epoch)
         if rc != str(_ENOEXEC) and observations.plan.hypervisor is None:
             text = f"the {call} failed with {rc}, not with ENOEXEC: {frame.fields.get('said', '')}"
-            return _check("kexec_refused", Status.ERROR, Cause.SETUP_NOT_PROVED, text, frame.epoch)
+            return _check("kexec_refused", Cause.SETUP_NOT_PROVED, text, frame.epoch)
     if len(frames) < len(wanted):
-        return _check("kexec_refused", Status.ERROR, Cause.MISSING_REPORT, "the run ended before the load was tried")
+        return _check("kexec_refused", Cause.MISSING_REPORT, "the run ended before the load was tried")
     said = "; ".join(frame.fields.get("said", "") for frame in frames)
-    return _check("kexec_refused", Status.PASS, None, f"refused: {said}", frames[0].epoch)
+    return _check("kexec_refused", None, f"refused: {said}", frames[0].epoch)
 
 
 def _check(
     name: str,
-    status: Status,
     cause: Cause | None,
     summary: str,
     epoch: int | None = None,
@@ -150,4 +151,4 @@ def _check(
     hint: str = "",
     evidence: tuple[Evidence, ...] = (),
 ) -> Check:
-    return Check(name=name, status=status, cause=cause, summary=summary, epoch=epoch, hint=hint, evidence=evidence)
+    return judged(name, cause, summary, epoch=epoch, hint=hint, evidence=evidence)

@@ -11,8 +11,8 @@ from harness.evidence.crash import Crash, Severity
 from harness.evidence.defect import Defect
 from harness.evidence.klog import Line, lines
 from harness.evidence.logbook import Logbook, ServiceLog
-from harness.model.driver import Fault, Service
 from harness.model.record import CommandEntry, FrameEntry, SampleEntry
+from harness.model.words.driver import Fault, Service
 from harness.record.observations import Observations
 
 """Subject of the samples of the driver's logbook (harness/subjects/runtime/act.py)."""

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from harness.evidence.defect import Defect
 from harness.evidence.logbook import Logbook
-from harness.model.driver import Fault, Service, Trap
+from harness.model.causes import Cause, Status
 from harness.model.record import EndKind
-from harness.model.runtime import Containment
-from harness.model.verdict import Cause, Check, Status
+from harness.model.verdict import Check
+from harness.model.words.driver import Fault, Service, Trap
+from harness.model.words.runtime import Containment
 from harness.record.observations import Observations
+from harness.subjects.common import judged, missing, passed
 from harness.subjects.runtime.calls import EINTR, EINVAL, EIO, Call, calls
 from harness.subjects.runtime.words import CAUSED, EXCEPTIONS, FLAGS, FROZE, RIP, THROUGH_BIOS, WEDGED, proof
 from harness.subjects.vitals.crash import title
@@ -27,7 +29,6 @@ class Wrong:
     call: Call
     cause: Cause
     text: str
-    status: Status = Status.FAIL
 
 
 def check_runtime_fault(observations: Observations, level: Containment) -> Check:
@@ -40,24 +41,15 @@ def check_runtime_fault(observations: Observations, level: Containment) -> Check
     if wrong is not None:
         return _failed(name, wrong)
     if not faulty or len(judged) < len(faulty):
-        return Check(
-            name=name,
-            status=Status.ERROR,
-            cause=Cause.MISSING_REPORT,
-            summary="the run ended before a fault of the scenario was committed",
-            hint="See the check of the run's end.",
+        return missing(
+            name, "the run ended before a fault of the scenario was committed", hint="See the check of the run's end."
         )
     kinds = ", ".join(dict.fromkeys(f"{call.fault} in {call.service}" for call in faulty))
     refused = [
         call for call in _later(found) if call.field("errno") not in ("", "0") and not call.delta("runtime_calls")
     ]
     after = f"; {len(refused)} later call{'s' if len(refused) > 1 else ''} refused without firmware" if refused else ""
-    return Check(
-        name=name,
-        status=Status.PASS,
-        summary=f"{level}: {kinds}{after}",
-        evidence=tuple(item for call in faulty for item in proof(call)),
-    )
+    return passed(name, f"{level}: {kinds}{after}", evidence=tuple(item for call in faulty for item in proof(call)))
 
 
 def _wrong(observations: Observations, found: tuple[Call, ...], level: Containment) -> Iterator[Wrong]:
@@ -87,12 +79,12 @@ def _unproved(observations: Observations, call: Call, *, off: bool) -> Wrong | N
     kernel = observations.plan.epochs[call.epoch - 1].kernel.name
     if call.field("runtime") == "absent":
         text = f"{kernel} offers no EFI variables in epoch {call.epoch}, so firmware cannot be told to misbehave"
-        return Wrong(call, Cause.NO_CAPABILITY, text, Status.UNSUPPORTED)
+        return Wrong(call, Cause.NO_CAPABILITY, text)
     if call.field("efi_test") == "absent":
         text = f"{kernel} has no /dev/efi_test (CONFIG_EFI_TEST); no x86 kernel calls GetTime without it"
-        return Wrong(call, Cause.NO_CAPABILITY, text, Status.UNSUPPORTED)
+        return Wrong(call, Cause.NO_CAPABILITY, text)
     why = next(_not_committed(call, off=off), None)
-    return None if why is None else Wrong(call, Cause.SETUP_NOT_PROVED, f"{call.title}: {why}", Status.ERROR)
+    return None if why is None else Wrong(call, Cause.SETUP_NOT_PROVED, f"{call.title}: {why}")
 
 
 def _not_committed(call: Call, *, off: bool) -> Iterator[str]:
@@ -282,15 +274,14 @@ def _later(found: tuple[Call, ...]) -> Iterator[Call]:
 
 def _failed(name: str, wrong: Wrong) -> Check:
     call = wrong.call
-    return Check(
-        name=name,
-        status=wrong.status,
-        cause=wrong.cause,
-        summary=f"{wrong.text} (epoch {call.epoch})",
+    return judged(
+        name,
+        wrong.cause,
+        f"{wrong.text} (epoch {call.epoch})",
         epoch=call.epoch,
         evidence=tuple(proof(call)),
         hint=_HINTS.get(
-            wrong.status,
+            wrong.cause.status,
             f"Read the kernel's messages in {call.said_in}; docs/runtime-faults.md says which kernels handle what.",
         ),
     )

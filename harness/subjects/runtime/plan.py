@@ -7,20 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.model.driver import FirmwareArch, RuntimePlan
-from harness.model.kdump import CrashStep, CrashTrigger
-from harness.model.kexec import KexecStep
-from harness.model.pagetables import PageTablesStep, StressStep
 from harness.model.plan import EpochPlan, FirmwareFiles, Payload
-from harness.model.runtime import (
-    AliveStep,
-    RebootStep,
-    RuntimeRequest,
-    faults,
-    wants_driver,
-)
 from harness.model.scenario import Scenario
-from harness.model.steps import Step
+from harness.model.words.driver import FirmwareArch, RuntimePlan
+from harness.model.words.kdump import CrashStep, CrashTrigger
+from harness.model.words.kexec import KexecStep
+from harness.model.words.pagetables import PageTablesStep, StressStep
+from harness.model.words.runtime import AliveStep, RebootStep, RuntimeRequest, faults, wants_driver
+from harness.model.words.steps import Step
 
 _DISK = "initrd1"
 """Serial of the disk that ``alive`` reads where no kexec has given the machine one: the first kernel's own initrd."""

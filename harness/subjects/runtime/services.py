@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.evidence.logbook import Logbook
-from harness.model.driver import Service
-from harness.model.runtime import RuntimeWork
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.driver import Service
+from harness.model.words.runtime import RuntimeWork
 from harness.record.observations import Observations
+from harness.subjects.common import judged, missing
 from harness.subjects.runtime.calls import Call, calls
 
 _NAME = "runtime_services"
@@ -35,11 +37,10 @@ def check_driver(observations: Observations) -> Check | None:
     book = next((call.before for call in calls(observations) if isinstance(call.before, Logbook)), None)
     if book is not None and book.nonce != observations.plan.nonce and not wrong:
         wrong = f"its logbook is that of another run ({book.nonce})"
-    return Check(
-        name="runtime driver",
-        status=Status.ERROR if wrong else Status.PASS,
-        cause=Cause.SETUP_NOT_PROVED if wrong else None,
-        summary=f"the runtime driver: {wrong}" if wrong else f"the runtime driver hooks {', '.join(plan.hooks)}",
+    return judged(
+        "runtime driver",
+        Cause.SETUP_NOT_PROVED if wrong else None,
+        f"the runtime driver: {wrong}" if wrong else f"the runtime driver hooks {', '.join(plan.hooks)}",
         evidence=tuple(
             Evidence(text=line, where=observations.cited(frame)) for line in listed if line.startswith("hook ")
         ),
@@ -66,27 +67,27 @@ def check_runtime_services(observations: Observations, level: RuntimeWork) -> Ch
             return wrong
         trips += call.number("done") if call.command.name == "efivars" else 0
     if not found:
-        return _check(Status.ERROR, Cause.MISSING_REPORT, "the run ended before any call of firmware")
+        return _check(Cause.MISSING_REPORT, "the run ended before any call of firmware")
     epochs = sorted({call.epoch for call in found if call.field("runtime") == "present"})
     said = f"{len(found)} call{'s' if len(found) > 1 else ''} in epoch {', '.join(map(str, epochs))}"
     said += f", {trips} round trips of a variable" if trips else ""
     if level is RuntimeWork.FIRST_KERNEL_ONLY:
         said += "; none offered after kexec"
-    return _check(Status.PASS, None, f"runtime services work: {said}", evidence=tuple(_counts(found)))
+    return _check(None, f"runtime services work: {said}", evidence=tuple(_counts(found)))
 
 
 def _not_working(observations: Observations, call: Call) -> Check | None:
     if call.answer is None:
-        return _check(Status.ERROR, Cause.MISSING_REPORT, f"the guest did not report on {call.title}", call)
+        return _check(Cause.MISSING_REPORT, f"the guest did not report on {call.title}", call)
     kernel = observations.plan.epochs[call.epoch - 1].kernel.name
     if call.field("runtime") == "absent":
         text = f"{kernel} offers no EFI variables in epoch {call.epoch}: no runtime services, or no efivarfs"
-        return _check(Status.UNSUPPORTED, Cause.NO_CAPABILITY, text, call)
+        return _check(Cause.NO_CAPABILITY, text, call)
     if call.field("efi_test") == "absent":
         text = f"{kernel} has no /dev/efi_test (CONFIG_EFI_TEST); no x86 kernel calls GetTime without it"
-        return _check(Status.UNSUPPORTED, Cause.NO_CAPABILITY, text, call)
+        return _check(Cause.NO_CAPABILITY, text, call)
     wrong = next(_wrong(call), None)
-    return None if wrong is None else _check(Status.FAIL, Cause.RUNTIME_CALL_FAILED, f"{call.title}: {wrong}", call)
+    return None if wrong is None else _check(Cause.RUNTIME_CALL_FAILED, f"{call.title}: {wrong}", call)
 
 
 def _wrong(call: Call) -> Iterator[str]:
@@ -109,11 +110,11 @@ def _wrong(call: Call) -> Iterator[str]:
 
 def _still_there(call: Call) -> Check | None:
     if call.answer is None:
-        return _check(Status.ERROR, Cause.MISSING_REPORT, f"the guest did not report on {call.title}", call)
+        return _check(Cause.MISSING_REPORT, f"the guest did not report on {call.title}", call)
     if call.field("runtime") == "absent":
         return None
     text = f"the kernel of epoch {call.epoch} offers runtime services, which a kexec in mixed mode should switch off"
-    return _check(Status.FAIL, Cause.RUNTIME_CALL_FAILED, text, call)
+    return _check(Cause.RUNTIME_CALL_FAILED, text, call)
 
 
 def _counts(found: list[Call]) -> Iterator[Evidence]:
@@ -133,38 +134,32 @@ def check_firmware_bits(observations: Observations, bits: int) -> Check:
     found = [call for call in calls(observations) if call.field("platform_size")]
     books = [call.after for call in found if isinstance(call.after, Logbook)]
     if not found or not books:
-        return Check(
-            name=name,
-            status=Status.ERROR,
-            cause=Cause.MISSING_REPORT,
-            summary="neither kernel nor driver reported the firmware's word size",
+        return missing(
+            name,
+            "neither kernel nor driver reported the firmware's word size",
             hint="The scenario needs a runtime, efivars or reboot step.",
         )
     kernel, driver = found[0].number("platform_size"), 8 * books[0].pointer_bytes
     right = kernel == driver == bits
-    return Check(
-        name=name,
-        status=Status.PASS if right else Status.ERROR,
-        cause=None if right else Cause.SETUP_NOT_PROVED,
-        summary=f"firmware of {bits} bits: fw_platform_size {kernel}, pointers of the runtime driver {driver} bits",
+    return judged(
+        name,
+        None if right else Cause.SETUP_NOT_PROVED,
+        f"firmware of {bits} bits: fw_platform_size {kernel}, pointers of the runtime driver {driver} bits",
         epoch=None if right else found[0].epoch,
         hint="" if right else "Which firmware was started? See plan.json.",
     )
 
 
-def _check(
-    status: Status, cause: Cause | None, summary: str, call: Call | None = None, evidence: tuple[Evidence, ...] = ()
-) -> Check:
+def _check(cause: Cause | None, summary: str, call: Call | None = None, evidence: tuple[Evidence, ...] = ()) -> Check:
     said = () if call is None else tuple(line for line in call.said if line.text.strip())[-3:]
     cited = tuple(Evidence(text=line.text.strip()[:200], where=call.where(line.number)) for line in said if call)
-    return Check(
-        name=_NAME,
-        status=status,
-        cause=cause,
-        summary=summary if call is None else f"{summary} (epoch {call.epoch})",
+    return judged(
+        _NAME,
+        cause,
+        summary if call is None else f"{summary} (epoch {call.epoch})",
         epoch=None if call is None else call.epoch,
         evidence=(*evidence, *cited),
-        hint="" if status is Status.PASS else _HINTS[status],
+        hint="" if cause is None else _HINTS[cause.status],
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from harness.model.causes import Cause
-from harness.model.runtime import (
+from harness.model.words.runtime import (
     AliveStep,
     EfivarsStep,
     FirmwareBitsExpected,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.model.driver import Trap
 from harness.model.verdict import Evidence
+from harness.model.words.driver import Trap
 from harness.subjects.runtime.calls import Call
 
 # arch/x86/platform/efi/quirks.c, efi_crash_gracefully_on_page_fault(); the "PA" is the faulting address, CR2.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.evidence import cpulist
 from harness.evidence.defect import Defect
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.evidence.pagetable import cpulist
+from harness.model.causes import Cause
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
+from harness.subjects.common import failed, missing, passed
 
 _NAME = "acpi_present"
 _MESSAGE = re.compile(
@@ -39,10 +41,9 @@ def check_acpi(observations: Observations) -> Check:
             )
         )
     cpus = observations.plan.scenario.machine.cpus
-    return Check(
-        name=_NAME,
-        status=Status.PASS,
-        summary=f"each of {len(evidence)} kernels found {len(first or ())} ACPI tables and {cpus} CPUs",
+    return passed(
+        _NAME,
+        f"each of {len(evidence)} kernels found {len(first or ())} ACPI tables and {cpus} CPUs",
         evidence=tuple(evidence),
     )
 
@@ -63,11 +64,9 @@ def _wrong(
 
 
 def _missing(epoch: int) -> Check:
-    return Check(
-        name=_NAME,
-        status=Status.ERROR,
-        cause=Cause.MISSING_REPORT,
-        summary=f"the guest of epoch {epoch} did not report its ACPI tables and processors",
+    return missing(
+        _NAME,
+        f"the guest of epoch {epoch} did not report its ACPI tables and processors",
         epoch=epoch,
         hint="Look at the guest agent's frames in journal.jsonl.",
     )
@@ -75,11 +74,10 @@ def _missing(epoch: int) -> Check:
 
 def _lost(observations: Observations, epoch: int, wrong: str, before: tuple[Evidence, ...]) -> Check:
     words = [line for line in observations.epoch_lines(epoch) if _MESSAGE.search(line.text)]
-    return Check(
-        name=_NAME,
-        status=Status.FAIL,
-        cause=Cause.ACPI_LOST,
-        summary=f"epoch {epoch}: {wrong}",
+    return failed(
+        _NAME,
+        Cause.ACPI_LOST,
+        f"epoch {epoch}: {wrong}",
         epoch=epoch,
         evidence=(
             *before,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from harness.evidence import efimap
-from harness.evidence.efimap import EfiRegion
+from harness.evidence.maps import efimap
+from harness.evidence.maps.efimap import EfiRegion
 from harness.evidence.ranges import Range, merged, without
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
+from harness.subjects.common import judged, passed
 
 _NAME = "boot_services_memory"
 _FREED = re.compile(r"Freeing EFI boot services memory: (?P<kib>\d{1,12})K")
@@ -24,7 +26,7 @@ def check_boot_services_memory(observations: Observations) -> Check:
     """The size that the kernel reports against firmware's map and what the kernel keeps of it."""
     kept = efimap.parse_runtime_map(observations.record.text(1, "runtime-map") or "absent")
     if not observations.efi_map or not isinstance(kept, tuple):
-        return _check(Status.ERROR, Cause.MISSING_REPORT, "firmware's memory map or the runtime-map was not reported")
+        return _check(Cause.MISSING_REPORT, "firmware's memory map or the runtime-map was not reported")
     had, keeps = _above_1mib(observations.efi_map), _above_1mib(kept)
     wanted = sum(item.size_bytes for item in without(had, keeps))
     evidence: tuple[Evidence, ...] = (
@@ -38,18 +40,17 @@ def check_boot_services_memory(observations: Observations) -> Check:
     found = [(line, int(match["kib"]) * 1024) for line, match in said if match is not None]
     if not found:
         text = f"the kernel does not say that it freed any of {wanted // 1024} KiB of boot services memory"
-        return _check(Status.FAIL, Cause.BOOT_SERVICES_LOST, text, evidence)
+        return _check(Cause.BOOT_SERVICES_LOST, text, evidence)
     line, freed = found[0]
     evidence += (Evidence(text=line.text.strip(), where=f"console.log:{line.number}"),)
     if abs(freed - wanted) > _SLACK_BYTES:
         text = (
             f"the kernel freed {freed // 1024} KiB of boot services memory, and {wanted // 1024} KiB were to be freed"
         )
-        return _check(Status.FAIL, Cause.BOOT_SERVICES_LOST, text, evidence)
-    return Check(
-        name=_NAME,
-        status=Status.PASS,
-        summary=f"the kernel freed {freed // 1024} KiB of boot services memory; computed: {wanted // 1024} KiB",
+        return _check(Cause.BOOT_SERVICES_LOST, text, evidence)
+    return passed(
+        _NAME,
+        f"the kernel freed {freed // 1024} KiB of boot services memory; computed: {wanted // 1024} KiB",
         evidence=evidence,
     )
 
@@ -62,12 +63,11 @@ def _kib(ranges: Iterable[Range]) -> int:
     return sum(item.size_bytes for item in ranges) // 1024
 
 
-def _check(status: Status, cause: Cause, text: str, evidence: tuple[Evidence, ...] = ()) -> Check:
-    return Check(
-        name=_NAME,
-        status=status,
-        cause=cause,
-        summary=text,
+def _check(cause: Cause, text: str, evidence: tuple[Evidence, ...] = ()) -> Check:
+    return judged(
+        _NAME,
+        cause,
+        text,
         epoch=1,
         evidence=evidence,
         hint="efi_free_boot_services() in arch/x86/platform/efi/quirks.c.",

@@ -6,14 +6,17 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.evidence import e820, klog, setupdata
+from harness.evidence import klog
 from harness.evidence.defect import Defect
-from harness.evidence.iomem import CRASH_KERNEL, Resource, at
+from harness.evidence.maps import e820, setupdata
+from harness.evidence.maps.iomem import CRASH_KERNEL, Resource, at
 from harness.evidence.ranges import Range
-from harness.model.kdump import CaptureStep
+from harness.model.causes import Cause
 from harness.model.plan import EpochPlan
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.kdump import CaptureStep
 from harness.record.observations import Observations
+from harness.subjects.common import judged, passed
 
 _NAME = "crash_region"
 _PARAMETER = "crashkernel="
@@ -52,15 +55,15 @@ def check_crash_region(observations: Observations) -> Check:
             continue
         rows = observations.iomem(plan.number)
         if not rows:
-            return _check(Status.ERROR, Cause.MISSING_REPORT, plan.number, "/proc/iomem was not reported", ())
+            return _check(Cause.MISSING_REPORT, plan.number, "/proc/iomem was not reported", ())
         seen.append(_look(observations, plan, rows))
         refused = next(filter(_REFUSED.search, (line.text for line in observations.epoch_lines(plan.number))), None)
         if refused and "@" in _asked(plan):
             text = f"{_asked(plan)} asks for memory that is not free: {refused.strip()}"
-            return _check(Status.ERROR, Cause.SETUP_NOT_PROVED, plan.number, text, _evidence(observations, seen))
+            return _check(Cause.SETUP_NOT_PROVED, plan.number, text, _evidence(observations, seen))
         wrong = next(_wrong(seen[-1]), None)
         if wrong:
-            return _check(Status.FAIL, Cause.CRASH_REGION_LOST, plan.number, wrong, _evidence(observations, seen))
+            return _check(Cause.CRASH_REGION_LOST, plan.number, wrong, _evidence(observations, seen))
     return _over_setup_data(observations, seen)
 
 
@@ -102,24 +105,19 @@ def _over_setup_data(observations: Observations, seen: Sequence[_Seen]) -> Check
     summary = f"each of {len(seen)} kernels with crashkernel= has its region"
     kexeced = [item for item in seen if item.plan.number > 1]
     if not observations.plan.scenario.machine.option_roms:
-        return Check(name=_NAME, status=Status.PASS, summary=summary, evidence=evidence)
+        return passed(_NAME, summary, evidence=evidence)
     old = setupdata.first_rom(
         observations.record.fact(1, "boot-params") or b"", observations.record.text(1, "setup-data") or ""
     )
     if isinstance(old, Defect):
         text = f"the option ROMs of the machine did not become setup_data: {old}"
-        return _check(Status.ERROR, Cause.SETUP_NOT_PROVED, 1, text, evidence)
+        return _check(Cause.SETUP_NOT_PROVED, 1, text, evidence)
     apart = next((item for item in kexeced if not item.covers(old)), None)
     if apart is not None or not kexeced:
         text = f"no region of a kexec'ed kernel covers {old}, where the first kernel had setup_data"
         epoch = apart.plan.number if apart is not None else 1
-        return _check(Status.ERROR, Cause.NO_OVERLAP, epoch, text, evidence)
-    return Check(
-        name=_NAME,
-        status=Status.PASS,
-        summary=f"{summary}, also over {old}, where the first kernel had setup_data",
-        evidence=evidence,
-    )
+        return _check(Cause.NO_OVERLAP, epoch, text, evidence)
+    return passed(_NAME, f"{summary}, also over {old}, where the first kernel had setup_data", evidence=evidence)
 
 
 def _evidence(observations: Observations, seen: Sequence[_Seen]) -> tuple[Evidence, ...]:
@@ -145,12 +143,11 @@ def _told(observations: Observations, seen: Sequence[_Seen]) -> Iterator[Evidenc
             yield Evidence(text=line.text.strip()[:200], where=f"console.log:{line.number}")
 
 
-def _check(status: Status, cause: Cause, epoch: int, text: str, evidence: tuple[Evidence, ...]) -> Check:
-    return Check(
-        name=_NAME,
-        status=status,
-        cause=cause,
-        summary=f"epoch {epoch}: {text}",
+def _check(cause: Cause, epoch: int, text: str, evidence: tuple[Evidence, ...]) -> Check:
+    return judged(
+        _NAME,
+        cause,
+        f"epoch {epoch}: {text}",
         epoch=epoch,
         evidence=evidence,
         hint="Read what the kernel said of its reservation; compare /proc/iomem of the epochs.",

@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.evidence import e820
 from harness.evidence.defect import Defect
-from harness.evidence.e820 import MemmapEntry
+from harness.evidence.maps import e820
+from harness.evidence.maps.e820 import MemmapEntry
 from harness.evidence.ranges import PAGE_BYTES, Range, merged, without
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
+from harness.subjects.common import judged, missing, passed
 
 _NAME = "e820_stable"
 _FIRST_PAGE = Range(0, PAGE_BYTES)
@@ -38,11 +40,9 @@ def check_e820_stable(observations: Observations) -> Check:
     for plan in observations.plan.epochs:
         found = _look(observations, plan.number)
         if isinstance(found, Defect):
-            return Check(
-                name=_NAME,
-                status=Status.ERROR,
-                cause=Cause.MISSING_REPORT,
-                summary=f"epoch {plan.number}: {found}",
+            return missing(
+                _NAME,
+                f"epoch {plan.number}: {found}",
                 epoch=plan.number,
                 hint="Look at the guest agent's frames in journal.jsonl.",
             )
@@ -52,10 +52,9 @@ def check_e820_stable(observations: Observations) -> Check:
         if wrong is not None:
             return _failed(given[number - 1].epoch, wrong, tuple(_evidence(observations, given)))
     counts = [len(item.entries) for item in given]
-    return Check(
-        name=_NAME,
-        status=Status.PASS,
-        summary=f"the e820 table has {', '.join(map(str, counts))} entries over {len(counts) - 1} kexecs, and "
+    return passed(
+        _NAME,
+        f"the e820 table has {', '.join(map(str, counts))} entries over {len(counts) - 1} kexecs, and "
         "describes the same memory each time",
         evidence=tuple(_evidence(observations, given)),
     )
@@ -105,11 +104,10 @@ def _changes(before: _Map, after: _Map, what: str) -> list[str]:
 
 def _failed(epoch: int, wrong: _Wrong, counts: tuple[Evidence, ...]) -> Check:
     cause, text, ranges = wrong
-    return Check(
-        name=_NAME,
-        status=Status.FAIL,
-        cause=cause,
-        summary=f"epoch {epoch}: {text}" + (f": {ranges[0]}" if ranges else ""),
+    return judged(
+        _NAME,
+        cause,
+        f"epoch {epoch}: {text}" + (f": {ranges[0]}" if ranges else ""),
         epoch=epoch,
         evidence=(*(Evidence(text=item) for item in ranges[:10]), *counts),
         hint="What a kernel adds for itself must not be handed on: e820_table_kexec in arch/x86/kernel/e820.c.",

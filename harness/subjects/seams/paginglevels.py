@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.evidence import cpulist
 from harness.evidence.defect import Defect
+from harness.evidence.pagetable import cpulist
+from harness.model.causes import Cause
 from harness.model.record import ControlEntry
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
+from harness.subjects.common import judged, passed
 
 _NAME = "paging_levels"
 _LA57_BIT = 12
@@ -24,9 +26,7 @@ def check_paging_levels(observations: Observations, levels: Sequence[int]) -> Ch
         control = _control(observations, plan.number)
         flags = cpulist.flags(observations.record.text(plan.number, "processors") or "")
         if control is None or not control.cr4 or isinstance(flags, Defect):
-            return _check(
-                Status.ERROR, Cause.MISSING_REPORT, plan.number, "CR4 or /proc/cpuinfo was not read", evidence
-            )
+            return _check(Cause.MISSING_REPORT, plan.number, "CR4 or /proc/cpuinfo was not read", evidence)
         seen = [5 if value >> _LA57_BIT & 1 else 4 for value in control.cr4]
         said = 5 if _FLAG in flags else 4
         evidence.append(
@@ -39,13 +39,11 @@ def check_paging_levels(observations: Observations, levels: Sequence[int]) -> Ch
         wrong = next(_wrong(wanted, seen, said), None)
         if wrong and plan.number == 1:
             # Nobody has asked this kernel for anything but its own default: the machine or its build has no more.
-            return _check(Status.UNSUPPORTED, Cause.NO_CAPABILITY, 1, f"{wrong}; it may be built so", evidence)
+            return _check(Cause.NO_CAPABILITY, 1, f"{wrong}; it may be built so", evidence)
         if wrong:
-            return _check(Status.FAIL, Cause.PAGING_LEVELS, plan.number, wrong, evidence)
+            return _check(Cause.PAGING_LEVELS, plan.number, wrong, evidence)
     said_levels = ", ".join(map(str, levels))
-    return Check(
-        name=_NAME, status=Status.PASS, summary=f"the kernels ran on {said_levels} levels", evidence=tuple(evidence)
-    )
+    return passed(_NAME, f"the kernels ran on {said_levels} levels", evidence=tuple(evidence))
 
 
 def _control(observations: Observations, epoch: int) -> ControlEntry | None:
@@ -61,12 +59,11 @@ def _wrong(wanted: int, seen: Sequence[int], said: int) -> Iterator[str]:
         yield f"the kernel says that it uses {said} levels, wanted were {wanted}"
 
 
-def _check(status: Status, cause: Cause, epoch: int, text: str, evidence: Sequence[Evidence]) -> Check:
-    return Check(
-        name=_NAME,
-        status=status,
-        cause=cause,
-        summary=f"epoch {epoch}: {text}",
+def _check(cause: Cause, epoch: int, text: str, evidence: Sequence[Evidence]) -> Check:
+    return judged(
+        _NAME,
+        cause,
+        f"epoch {epoch}: {text}",
         epoch=epoch,
         evidence=tuple(evidence),
         hint="A kernel uses five levels where it is built with X86_5LEVEL, the CPU has LA57, and no5lvl is not given.",

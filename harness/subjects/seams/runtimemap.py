@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
+from harness.subjects.common import judged, passed
 
 _NAME = "runtime_map"
 
@@ -17,20 +19,19 @@ def check_runtime_map(observations: Observations) -> Check:
         regions = _regions(reported or "")
         if reported is None or (before is None and not regions):
             text = "the guest did not report a runtime-map"
-            return _check(Status.ERROR, Cause.MISSING_REPORT, plan.number, text, tuple(evidence))
+            return _check(Cause.MISSING_REPORT, plan.number, text, tuple(evidence))
         where = observations.where(plan.number, "runtime-map")
         if before is not None and regions != before:
             gone, new = sorted(before - regions), sorted(regions - before)
             evidence += [Evidence(text=f"before, not now: {item}", where=where) for item in gone[:5]]
             evidence += [Evidence(text=f"now, not before: {item}", where=where) for item in new[:5]]
             text = f"{len(gone)} EFI runtime regions of the kernel before are missing, {len(new)} are new"
-            return _check(Status.FAIL, Cause.RUNTIME_MAP_CHANGED, plan.number, text, tuple(evidence))
+            return _check(Cause.RUNTIME_MAP_CHANGED, plan.number, text, tuple(evidence))
         evidence.append(Evidence(text=f"epoch {plan.number}: {len(regions)} regions", where=where))
         before = regions
-    return Check(
-        name=_NAME,
-        status=Status.PASS,
-        summary=f"{len(before or ())} EFI runtime regions, the same in all {len(evidence)} kernels",
+    return passed(
+        _NAME,
+        f"{len(before or ())} EFI runtime regions, the same in all {len(evidence)} kernels",
         evidence=tuple(evidence),
     )
 
@@ -40,12 +41,11 @@ def _regions(text: str) -> frozenset[str]:
     return frozenset(line.strip().partition(" ")[2] for line in text.splitlines() if "type=" in line)
 
 
-def _check(status: Status, cause: Cause, epoch: int, text: str, evidence: tuple[Evidence, ...]) -> Check:
-    return Check(
-        name=_NAME,
-        status=status,
-        cause=cause,
-        summary=f"epoch {epoch}: {text}",
+def _check(cause: Cause, epoch: int, text: str, evidence: tuple[Evidence, ...]) -> Check:
+    return judged(
+        _NAME,
+        cause,
+        f"epoch {epoch}: {text}",
         epoch=epoch,
         evidence=evidence,
         hint="kexec_file_load copies efi_runtime_map, kexec-tools reads it from sysfs.",

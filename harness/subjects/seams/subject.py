@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from harness.model.causes import Cause
-from harness.model.seams import (
+from harness.model.words.seams import (
     AcpiPresent,
     BootServicesMemoryFreed,
     CrashRegionKept,

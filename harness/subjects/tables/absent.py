@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from harness.evidence.tables.kinds import KINDS
-from harness.model.names import TableName
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause
+from harness.model.verdict import Check, Evidence
+from harness.model.words.tables import TableName
 from harness.record.observations import Observations
+from harness.subjects.common import failed, missing
 
 
 def check_absent(observations: Observations, name: TableName, title: str) -> Check:
     """UNSUPPORTED with the reason, or ERROR when nobody knows whether there is one."""
     tables = observations.config_tables
     word = KINDS[name].word
-    reason = next((note.text for note in observations.record.notes if note.text.startswith(f"{name}:")), "")
+    reason = observations.unwatched(name)
     if tables is None or not reason:
         summary = (
             "the EFI agent did not report the configuration tables"
             if tables is None
             else f"the {word} was not sampled at the hand-off, and no note of the run says why"
         )
-        return Check(
-            name=title,
-            status=Status.ERROR,
-            cause=Cause.MISSING_REPORT,
-            summary=summary,
-            hint="See the check of the run's end." if tables is None else "Run it again.",
-        )
-    return Check(
-        name=title,
-        status=Status.UNSUPPORTED,
-        cause=Cause.NO_TABLE,
-        summary=f"this firmware publishes no {word} that could be damaged ({reason.partition(':')[2].strip()})",
+        return missing(title, summary, hint="See the check of the run's end." if tables is None else "Run it again.")
+    return failed(
+        title,
+        Cause.NO_TABLE,
+        f"this firmware publishes no {word} that could be damaged ({reason})",
         evidence=(
             Evidence(
                 text=f"{len(tables)} configuration tables: {' '.join(tables)}",

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from harness.evidence import klog
 from harness.evidence.tables.kinds import KINDS, put_aside
 from harness.evidence.tables.shown import Shown
-from harness.model.names import TableName
+from harness.model.causes import Cause
 from harness.model.plan import EpochPlan
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.tables import TableName
 from harness.record.observations import Baseline, Observations
+from harness.subjects.common import failed, missing
 
 _VERSION = re.compile(r"esrt: Unsupported ESRT version (?P<value>-?[0-9]{1,19})\.")
 
@@ -25,9 +27,9 @@ def check_inside(observations: Observations, baseline: Baseline, title: str) -> 
     for epoch in observations.plan.epochs:
         if observations.record.frame("up", epoch.number) is None:
             continue  # whether every epoch was up is the business of those who ask for all of them
-        missing = [name for name in inside.facts if observations.record.fact(epoch.number, name) is None]
-        if missing:
-            return _not_reported(baseline, epoch.number, missing, title)
+        lacking = [name for name in inside.facts if observations.record.fact(epoch.number, name) is None]
+        if lacking:
+            return _not_reported(baseline, epoch.number, lacking, title)
         different = tuple(inside.differences(_shown(observations, baseline, epoch)))
         if different and _may_lack_it(observations, baseline, epoch, inside.facts[0]):
             return _lacks_it(baseline, epoch, title)
@@ -48,13 +50,11 @@ def consequences(observations: Observations, baseline: Baseline, since: int) -> 
             yield f"in epoch {epoch.number}: {text}", observations.where(epoch.number, inside.facts[0])
 
 
-def _not_reported(baseline: Baseline, epoch: int, missing: Sequence[str], title: str) -> Check:
-    return Check(
-        name=title,
-        status=Status.ERROR,
-        cause=Cause.MISSING_REPORT,
-        summary=f"the bytes of the {baseline.title} are intact, but the guest of epoch {epoch} did not report what its "
-        f"kernel shows of it ({', '.join(missing)})",
+def _not_reported(baseline: Baseline, epoch: int, lacking: Sequence[str], title: str) -> Check:
+    return missing(
+        title,
+        f"the bytes of the {baseline.title} are intact, but the guest of epoch {epoch} did not report what its "
+        f"kernel shows of it ({', '.join(lacking)})",
         epoch=epoch,
         hint="Look at the guest agent's frames in journal.jsonl.",
     )
@@ -68,11 +68,10 @@ def _may_lack_it(observations: Observations, baseline: Baseline, epoch: EpochPla
 
 
 def _lacks_it(baseline: Baseline, epoch: EpochPlan, title: str) -> Check:
-    return Check(
-        name=title,
-        status=Status.UNSUPPORTED,
-        cause=Cause.NO_CAPABILITY,
-        summary=f"the kernel of epoch {epoch.number} shows no {KINDS[baseline.name].word} and says nothing about it; "
+    return failed(
+        title,
+        Cause.NO_CAPABILITY,
+        f"the kernel of epoch {epoch.number} shows no {KINDS[baseline.name].word} and says nothing about it; "
         "its configuration is unknown, so it may be built without",
         epoch=epoch.number,
         hint="Put the kernel's .config beside its image, or give its .deb.",
@@ -82,11 +81,10 @@ def _lacks_it(baseline: Baseline, epoch: EpochPlan, title: str) -> Check:
 def _refused(
     observations: Observations, baseline: Baseline, epoch: int, different: Sequence[Evidence], title: str
 ) -> Check:
-    return Check(
-        name=title,
-        status=Status.FAIL,
-        cause=Cause.TABLE_REFUSED,
-        summary=f"the bytes of the {baseline.title} are intact, but the kernel of epoch {epoch} does not show what "
+    return failed(
+        title,
+        Cause.TABLE_REFUSED,
+        f"the bytes of the {baseline.title} are intact, but the kernel of epoch {epoch} does not show what "
         f"they say: {different[0].text}",
         epoch=epoch,
         evidence=(

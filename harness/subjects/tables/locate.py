@@ -10,17 +10,17 @@ from harness.evidence.ranges import Range
 from harness.evidence.tables.configtable import ConfigTables, parse_listing
 from harness.evidence.tables.kinds import KINDS, Reader
 from harness.machine.frame import Frame
-from harness.model.names import TableName
 from harness.model.plan import Plan
+from harness.model.words.tables import TableName
 from harness.record.frames import InstalledTable
-from harness.stage.watch import Watch
+from harness.stage.watch import Unwatched, Watch
 
 _MAX_BYTES = 64 * 2**20
 """More is a damaged header: sampled at every border, it would fill the disk."""
 
 
-def locate(plan: Plan, frames: list[Frame], read: Reader) -> Iterator[Watch | str]:
-    """A Watch for each table of the plan's watch list, or the reason why there is none (``NAME: reason``)."""
+def locate(plan: Plan, frames: list[Frame], read: Reader) -> Iterator[Watch | Unwatched]:
+    """A Watch for each table of the plan's watch list, or why there is none."""
     systab = next((frame for frame in frames if frame.kind == "systab"), None)
     listed = parse_listing(systab.body.decode("ascii", "replace")) if systab else {}
     for name in plan.watch:
@@ -30,7 +30,7 @@ def locate(plan: Plan, frames: list[Frame], read: Reader) -> Iterator[Watch | st
         found = installed or _own(name, listed, read)
         if isinstance(found, Watch) and found.pages.size_bytes > _MAX_BYTES:
             found = Defect(f"it claims {found.pages.size_bytes} bytes, more than a table can have")
-        yield f"{name}: {found}" if isinstance(found, Defect) else found
+        yield Unwatched(name, str(found)) if isinstance(found, Defect) else found
 
 
 def late_tables(plan: Plan) -> tuple[TableName, ...]:
@@ -39,18 +39,18 @@ def late_tables(plan: Plan) -> tuple[TableName, ...]:
     return tuple(name for name in plan.watch if KINDS[name].late is not None and name not in installed)
 
 
-def locate_late(plan: Plan, lines: Sequence[klog.Line], read: Reader) -> Iterator[Watch | str]:
+def locate_late(plan: Plan, lines: Sequence[klog.Line], read: Reader) -> Iterator[Watch | Unwatched]:
     """As ``locate``, for the tables that the EFI stub has installed, by what the first kernel has printed."""
     tables = klog.config_tables(lines)
     for name in late_tables(plan):
         late = KINDS[name].late
         address = tables[0].get(KINDS[name].kernel_name) if tables else None
         if address is None or late is None:
-            yield f"{name}: the first kernel's efi: line does not list it"
+            yield Unwatched(name, "the first kernel's efi: line does not list it")
             continue
         size_bytes = late.size(read(address, late.header_bytes))
         if isinstance(size_bytes, Defect):
-            yield f"{name}: {size_bytes}"
+            yield Unwatched(name, str(size_bytes))
             continue
         table = Range.sized(address, size_bytes)
         yield Watch(name, table, table)

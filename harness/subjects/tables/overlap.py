@@ -1,19 +1,21 @@
 """``kexec_would_overlap``: could this run have found the bug at all?
 
 A table that no segment ever came near is intact on any kernel. So each kexec must either have put a segment over the
-table, or be shown to do so once the table's reservation is taken away (``harness.evidence.placement``).
+table, or be shown to do so once the table's reservation is taken away (``harness.evidence.maps.placement``).
 """
 
 from __future__ import annotations
 
-from harness.evidence import efimap, iomem
-from harness.evidence.placement import KernelNeeds, counterfactual
-from harness.evidence.segments import Role, Segment, overlapping
+from harness.evidence.maps import efimap, iomem
+from harness.evidence.maps.placement import KernelNeeds, counterfactual
+from harness.evidence.maps.segments import Role, Segment, overlapping
 from harness.evidence.tables.kinds import KINDS
-from harness.model.kexec import Syscall
-from harness.model.names import TableName
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause
+from harness.model.verdict import Check, Evidence
+from harness.model.words.kexec import Syscall
+from harness.model.words.tables import TableName
 from harness.record.observations import Baseline, Load, Observations
+from harness.subjects.common import failed, missing, passed
 
 # Loader and boot services code and data, conventional memory: what Linux makes System RAM of
 # (setup_e820(), drivers/firmware/efi/libstub/x86-stub.c).
@@ -25,28 +27,21 @@ def check_overlap(observations: Observations, name: TableName) -> Check:
     title = f"kexec_would_overlap: {name}"
     baseline = observations.baselines.get(name)
     if baseline is None and observations.record.frame("handoff") is None:
-        return Check(
-            name=title,
-            status=Status.ERROR,
-            cause=Cause.MISSING_REPORT,
-            summary="the EFI agent did not get as far as the hand-off",
-            hint="See the check of the run's end.",
+        return missing(
+            title, "the EFI agent did not get as far as the hand-off", hint="See the check of the run's end."
         )
     if baseline is None:
-        return Check(
-            name=title,
-            status=Status.UNSUPPORTED,
-            cause=Cause.NO_TABLE,
-            summary=f"no {KINDS[name].word} was found at the hand-off that a kexec segment could cover",
+        return failed(
+            title,
+            Cause.NO_TABLE,
+            f"no {KINDS[name].word} was found at the hand-off that a kexec segment could cover",
             hint=f"See the check table_intact: {name}, or the notes.",
         )
     planned = len(observations.plan.epochs) - 1
     if not planned or len(observations.loads) < planned:
-        return Check(
-            name=title,
-            status=Status.ERROR,
-            cause=Cause.MISSING_REPORT,
-            summary=f"{len(observations.loads)} of {planned} kexecs are known to have been loaded",
+        return missing(
+            title,
+            f"{len(observations.loads)} of {planned} kexecs are known to have been loaded",
             hint="See the check of the run's end." if planned else "The scenario has no kexec step.",
         )
     evidence: list[Evidence] = []
@@ -54,11 +49,10 @@ def check_overlap(observations: Observations, name: TableName) -> Check:
     for load in observations.loads:
         proved, item = _proof(observations, baseline, load)
         if not proved:
-            return Check(
-                name=title,
-                status=Status.ERROR,
-                cause=Cause.NO_OVERLAP,
-                summary=f"the kexec out of epoch {load.epoch} proves nothing about the {KINDS[name].word} at "
+            return failed(
+                title,
+                Cause.NO_OVERLAP,
+                f"the kexec out of epoch {load.epoch} proves nothing about the {KINDS[name].word} at "
                 f"{baseline.table.start:#x}: {item.text}",
                 epoch=load.epoch,
                 evidence=(*evidence, item),
@@ -66,12 +60,7 @@ def check_overlap(observations: Observations, name: TableName) -> Check:
             )
         evidence.append(item)
         covered += bool(overlapping(load.segments, baseline.table))
-    return Check(
-        name=title,
-        status=Status.PASS,
-        summary=_summary(covered, planned, baseline),
-        evidence=tuple(evidence),
-    )
+    return passed(title, _summary(covered, planned, baseline), evidence=tuple(evidence))
 
 
 def _summary(covered: int, planned: int, baseline: Baseline) -> str:

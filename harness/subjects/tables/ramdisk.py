@@ -13,11 +13,13 @@ from collections.abc import Iterator
 
 from harness.evidence import klog
 from harness.evidence.tables.kinds import KINDS
-from harness.model.names import TableName
+from harness.model.causes import Cause
 from harness.model.plan import EpochPlan
 from harness.model.record import Point, SampleEntry
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.tables import TableName
 from harness.record.observations import Observations
+from harness.subjects.common import judged
 
 _NAME = "no_ramdisk"
 _TAKEN = re.compile(r"RAMDISK: \[mem |Cannot find place for new RAMDISK|initrd extends beyond end of memory")
@@ -32,7 +34,7 @@ def check_ramdisk(observations: Observations) -> Check:
     lines = observations.epoch_lines(epoch.number)
     wrong = _not_that_kernel(epoch, lines)
     if wrong:
-        return _check(epoch, Status.ERROR, Cause.MISSING_REPORT, wrong, hint="See the check of the run's end.")
+        return _check(epoch, Cause.MISSING_REPORT, wrong, hint="See the check of the run's end.")
     words = tuple(_words(observations))
     taken = [line for line in lines if _TAKEN.search(line.text)]
     if taken:
@@ -40,10 +42,9 @@ def check_ramdisk(observations: Observations) -> Check:
             f"the kernel of epoch {epoch.number} was given no initrd and believes in one: {taken[0].text.strip()[:120]}"
         )
         hint = "It read the EFI stub's INITRD table of the first boot, whose memory belongs to somebody else by now."
-        return _check(epoch, Status.FAIL, Cause.STALE_INITRD, text, evidence=(*_quoted(taken), *words), hint=hint)
+        return _check(epoch, Cause.STALE_INITRD, text, evidence=(*_quoted(taken), *words), hint=hint)
     return _proves_nothing(observations, epoch, lines) or _check(
         epoch,
-        Status.PASS,
         None,
         f"the kernel of epoch {epoch.number} took no initrd, although its list of tables has INITRD",
         evidence=(*_quoted([line for line in lines if NO_ROOT in line.text]), *words),
@@ -54,38 +55,35 @@ def _proves_nothing(observations: Observations, epoch: EpochPlan, lines: tuple[k
     """Why it says nothing that no initrd was taken; None when it does say something."""
     if not any(NO_ROOT in line.text for line in lines):
         text = f"the kernel of epoch {epoch.number} did not come to where it would mount its root"
-        return _check(epoch, Status.ERROR, Cause.MISSING_REPORT, text, hint="See the check of the run's end.")
+        return _check(epoch, Cause.MISSING_REPORT, text, hint="See the check of the run's end.")
     tables = klog.config_tables(lines)
     if not tables or KINDS[TableName.INITRD].kernel_name not in tables[0]:
         text = f"the kernel of epoch {epoch.number} lists no INITRD table, so none could mislead it"
         hint = "Kernels before 6.1 know no such table on x86; with others, look at the console."
-        return _check(epoch, Status.UNSUPPORTED, Cause.NO_TABLE, text, hint=hint)
+        return _check(epoch, Cause.NO_TABLE, text, hint=hint)
     before = _before_the_kexec(observations)
     if before is None:
         text = "the words of the INITRD table were not read before the kexec"
-        return _check(epoch, Status.ERROR, Cause.MISSING_REPORT, text, hint="See the notes of the run.")
+        return _check(epoch, Cause.MISSING_REPORT, text, hint="See the notes of the run.")
     if 0 in before:
         text = (
             f"the INITRD table said {before[1]:#x} bytes at {before[0]:#x} before the kexec, which no kernel takes for "
             "an initrd: the run proves nothing"
         )
         hint = "Run it again, or with another kernel: what lies there depends on what the first kernel does."
-        return _check(epoch, Status.ERROR, Cause.NO_OVERLAP, text, evidence=tuple(_words(observations)), hint=hint)
+        return _check(epoch, Cause.NO_OVERLAP, text, evidence=tuple(_words(observations)), hint=hint)
     return None
 
 
 def _check(
     epoch: EpochPlan,
-    status: Status,
     cause: Cause | None,
     summary: str,
     *,
     evidence: tuple[Evidence, ...] = (),
     hint: str = "",
 ) -> Check:
-    return Check(
-        name=_NAME, status=status, cause=cause, summary=summary, epoch=epoch.number, evidence=evidence, hint=hint
-    )
+    return judged(_NAME, cause, summary, epoch=epoch.number, evidence=evidence, hint=hint)
 
 
 def _not_that_kernel(epoch: EpochPlan, lines: tuple[klog.Line, ...]) -> str:

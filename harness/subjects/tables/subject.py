@@ -8,9 +8,9 @@ from functools import partial
 from harness.evidence.tables.kinds import KINDS, TPM_TABLES, corrupt
 from harness.model.causes import Cause
 from harness.model.kernel import Capability, KernelImage
-from harness.model.names import TableName, TpmInterface
+from harness.model.names import TpmInterface
 from harness.model.scenario import Scenario
-from harness.model.tables import KexecWouldOverlap, NoRamdisk, TableIntact
+from harness.model.words.tables import KexecWouldOverlap, NoRamdisk, TableIntact, TableName
 from harness.subjects.claims import Always, Rule, Subject
 from harness.subjects.tables.overlap import check_overlap
 from harness.subjects.tables.ramdisk import check_ramdisk

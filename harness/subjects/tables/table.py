@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.evidence import efimap
-from harness.evidence.attribution import attribute, placed_bytes
+from harness.evidence.code.attribution import attribute, placed_bytes
+from harness.evidence.maps import efimap
+from harness.evidence.maps.segments import Role, Segment, overlapping
 from harness.evidence.ranges import Range
-from harness.evidence.segments import Role, Segment, overlapping
 from harness.evidence.tables import canary
 from harness.evidence.tables.kinds import KINDS, corrupt
-from harness.model.kexec import Syscall
-from harness.model.names import TableName
+from harness.model.causes import Cause
 from harness.model.record import EndKind, Point, SampleEntry
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.kexec import Syscall
+from harness.model.words.tables import TableName
 from harness.record.observations import Baseline, Load, Observations
 from harness.record.record import Record, UnreadableRecordError
+from harness.subjects.borders import unsampled
+from harness.subjects.common import failed, judged, missing, passed
 from harness.subjects.tables import inside
 from harness.subjects.tables.absent import check_absent
 
@@ -109,11 +112,11 @@ class _Payload:
     def __init__(self, record: Record, path: str) -> None:
         self._record = record
         self._path = path
-        self.missing = False
+        self.lacking = False
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         piece = self._record.read_payload(self._path, offset, size_bytes)
-        self.missing = self.missing or piece is None
+        self.lacking = self.lacking or piece is None
         return piece or b""
 
 
@@ -122,11 +125,10 @@ def _corrupt(finding: _Finding, title: str) -> Check:
     covering = finding.covering(baseline.table)
     after = tuple(inside.consequences(finding.observations, baseline, sample.epoch))
     culprit = f": {covering[0]} of {_call(finding.load)} covers it" if finding.load and covering else ""
-    return Check(
-        name=title,
-        status=Status.FAIL,
-        cause=corrupt(baseline.name),
-        summary=f"the {finding.name} at {baseline.table.start:#x} was overwritten, seen {finding.when}{culprit}"
+    return judged(
+        title,
+        corrupt(baseline.name),
+        f"the {finding.name} at {baseline.table.start:#x} was overwritten, seen {finding.when}{culprit}"
         + (f"; {after[0][0]}" if after else ""),
         epoch=sample.epoch,
         evidence=(
@@ -202,7 +204,7 @@ def _attributed(finding: _Finding, load: Load, segment: Segment) -> Iterator[Evi
         )
     elif found is not None:
         yield Evidence(text=f"confirmed after the jump: {found.text}", where=f"{table}")
-    elif payload.missing:
+    elif payload.lacking:
         yield Evidence(text=f"not compared with the initrd, which is no longer there: {load.target.initrd}")
     elif segment.role is Role.INITRD:
         yield Evidence(
@@ -238,11 +240,10 @@ def _hint(finding: _Finding, covering: Sequence[Segment]) -> str:
 
 
 def _canary_damaged(finding: _Finding, spoiled: tuple[Range, ...], title: str) -> Check:
-    return Check(
-        name=title,
-        status=Status.FAIL,
-        cause=Cause.CANARY_DAMAGED,
-        summary=f"the {finding.name} itself is intact, but its pages {finding.baseline.pages} were written to at "
+    return failed(
+        title,
+        Cause.CANARY_DAMAGED,
+        f"the {finding.name} itself is intact, but its pages {finding.baseline.pages} were written to at "
         f"{spoiled[0]}, seen {finding.when}",
         epoch=finding.sample.epoch,
         evidence=(
@@ -262,23 +263,18 @@ def _intact(observations: Observations, baseline: Baseline, title: str) -> Check
     samples = _judged(observations, baseline.name)
     taken = {(sample.epoch, sample.point) for sample in (baseline.sample, *samples)}
     planned = [epoch.number for epoch in observations.plan.epochs if not epoch.without_initrd]
-    borders = [(number, point) for number in planned for point in (Point.UP, Point.LOADED)]
-    borders = [border for border in borders if border != (len(observations.plan.epochs), Point.LOADED)]
-    missing = [f"{number} ({point})" for number, point in borders if (number, point) not in taken]
-    missing += [f"{number} (no report)" for number in planned if observations.record.frame("up", number) is None]
-    if missing:
-        return Check(
-            name=title,
-            status=Status.ERROR,
-            cause=Cause.MISSING_REPORT,
-            summary=f"the {baseline.title} was intact at {len(samples) + 1} borders, but there is nothing from epoch "
-            f"{', '.join(missing)}",
+    lacking = [*unsampled(observations, taken)]
+    lacking += [f"{number} (no report)" for number in planned if observations.record.frame("up", number) is None]
+    if lacking:
+        return missing(
+            title,
+            f"the {baseline.title} was intact at {len(samples) + 1} borders, but there is nothing from epoch "
+            f"{', '.join(lacking)}",
             hint="See the check of the run's end.",
         )
-    return Check(
-        name=title,
-        status=Status.PASS,
-        summary=f"the {baseline.title}, {baseline.table.size_bytes} bytes at {baseline.table.start:#x}, is the same at "
+    return passed(
+        title,
+        f"the {baseline.title}, {baseline.table.size_bytes} bytes at {baseline.table.start:#x}, is the same at "
         f"all {len(samples) + 1} borders of {len(planned)} epoch{'s' if len(planned) > 1 else ''}",
         evidence=(
             Evidence(text=f"SHA-256 {baseline.sample.sha256} of {baseline.pages}", where=baseline.sample.file),

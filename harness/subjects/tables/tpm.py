@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from harness.model import guids
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
+from harness.subjects.common import failed, missing, passed
 
 _NAME = "tpm"
 
@@ -17,26 +19,22 @@ def check_tpm(observations: Observations) -> Check | None:
     tables = observations.config_tables
     where = observations.cited(observations.record.frame("systab"))
     if tables is None:
-        return Check(
-            name=_NAME,
-            status=Status.ERROR,
-            cause=Cause.MISSING_REPORT,
-            summary="the EFI agent did not report the system table, so nothing shows that firmware has found the TPM",
+        return missing(
+            _NAME,
+            "the EFI agent did not report the system table, so nothing shows that firmware has found the TPM",
             hint="Look at the agents' frames in journal.jsonl and at debugcon.log.",
         )
     address = tables.get(guids.TPM_FINAL_LOG)
     if address is None:
-        return Check(
-            name=_NAME,
-            status=Status.UNSUPPORTED,
-            cause=Cause.NO_CAPABILITY,
-            summary="firmware keeps no table of final events: it does not look for a TPM 2.0, or did not find this one",
+        return failed(
+            _NAME,
+            Cause.NO_CAPABILITY,
+            "firmware keeps no table of final events: it does not look for a TPM 2.0, or did not find this one",
             evidence=(Evidence(text=f"{len(tables)} configuration tables: {' '.join(tables)}", where=where),),
             hint="Use a firmware that looks for one, such as ovmf-x64; what swtpm said is in swtpm.log.",
         )
-    return Check(
-        name=_NAME,
-        status=Status.PASS,
-        summary=f"firmware has found the TPM: it keeps a table of final events at {address:#x}",
+    return passed(
+        _NAME,
+        f"firmware has found the TPM: it keeps a table of final events at {address:#x}",
         evidence=(Evidence(text=f"{guids.TPM_FINAL_LOG} is at {address:#x}", where=where),),
     )

@@ -9,11 +9,11 @@ from harness.machine.frame import Frame
 from harness.machine.registers import read_registers
 from harness.model.plan import EpochPlan
 from harness.model.record import ControlEntry, EndKind, Point
-from harness.model.seams import PagingLevels
-from harness.model.vitals import BootStep
+from harness.model.words.seams import PagingLevels
+from harness.model.words.vitals import BootStep
 from harness.record.observations import MadeRange
 from harness.stage.stage import Stage
-from harness.stage.watch import Watch
+from harness.stage.watch import Unwatched, Watch
 from harness.subjects.tables.locate import late_tables, locate, locate_late
 from harness.subjects.xen import act as xen
 
@@ -100,12 +100,12 @@ def _rootless(stage: Stage) -> None:
     stage.sample(Point.END)
 
 
-def _watch(stage: Stage, located: Iterable[Watch | str]) -> None:
+def _watch(stage: Stage, located: Iterable[Watch | Unwatched]) -> None:
     for found in located:
         if isinstance(found, Watch):
             stage.watches.append(found)
         else:
-            stage.recorder.note(found)
+            stage.recorder.note(found.reason, found.name)
 
 
 ACTS = {BootStep: firmware}

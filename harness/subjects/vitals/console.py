@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.evidence import klog
+from harness.model.causes import Cause
 from harness.model.plan import EpochPlan
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
+from harness.subjects.common import failed, passed
 
 _NAME = "console"
 _RUN_INIT = "Run /init as init process"
@@ -33,11 +35,7 @@ def check_console(observations: Observations) -> Check | None:
     if not spoken:
         return None
     count = len(spoken)
-    return Check(
-        name=_NAME,
-        status=Status.PASS,
-        summary=f"{count} kernel{'s' * (count > 1)} printed what they logged, to the end",
-    )
+    return passed(_NAME, f"{count} kernel{'s' * (count > 1)} printed what they logged, to the end")
 
 
 def _quiet(epoch: EpochPlan) -> bool:
@@ -49,11 +47,10 @@ def _quiet(epoch: EpochPlan) -> bool:
 def _silent(observations: Observations, epoch: EpochPlan) -> Check | None:
     if klog.banners(observations.epoch_lines(epoch.number)):
         return None
-    return Check(
-        name=_NAME,
-        status=Status.ERROR,
-        cause=Cause.NO_CONSOLE,
-        summary=f"the kernel of epoch {epoch.number} reported on the link, but its first line is not on the console",
+    return failed(
+        _NAME,
+        Cause.NO_CONSOLE,
+        f"the kernel of epoch {epoch.number} reported on the link, but its first line is not on the console",
         epoch=epoch.number,
         hint="What it printed, a crash perhaps, is lost. Has this kernel a serial console (SERIAL_8250_CONSOLE)?",
     )
@@ -93,11 +90,10 @@ def _gap(log: Sequence[str], printed: frozenset[str]) -> Sequence[str]:
 
 
 def _missing(epoch: EpochPlan, what: str, lines: Sequence[klog.Line]) -> Check:
-    return Check(
-        name=_NAME,
-        status=Status.ERROR,
-        cause=Cause.STALLED_CONSOLE,
-        summary=f"the console stopped in epoch {epoch.number}, while the link went on: {what}",
+    return failed(
+        _NAME,
+        Cause.STALLED_CONSOLE,
+        f"the console stopped in epoch {epoch.number}, while the link went on: {what}",
         epoch=epoch.number,
         evidence=tuple(
             Evidence(text=f"last line of it: {line.text[:200]}", where=f"console.log:{line.number}")

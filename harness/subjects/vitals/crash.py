@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from harness.evidence import crash
 from harness.evidence.crash import Crash, Severity
-from harness.model.kdump import TRIGGERS, CrashStep
+from harness.model.causes import Cause
 from harness.model.record import Phase
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.kdump import TRIGGERS, CrashStep
 from harness.record.observations import Observations
+from harness.subjects.common import failed, judged, missing, passed
 from harness.subjects.tables.ramdisk import NO_ROOT
 from harness.subjects.vitals.starved import HINT, starved_report
 
@@ -29,11 +31,9 @@ def check_crash(observations: Observations) -> Check:
     if silent is not None or not observations.entered:
         return _unknown(silent)
     count = len(observations.entered)
-    return Check(
-        name=_NAME,
-        status=Status.PASS,
-        summary=f"no panic, oops or BUG in {len(observations.lines)} console lines of {count} "
-        f"kernel{'s' if count > 1 else ''}",
+    return passed(
+        _NAME,
+        f"no panic, oops or BUG in {len(observations.lines)} console lines of {count} kernel{'s' if count > 1 else ''}",
         evidence=tuple(
             Evidence(text=f"not counted as a crash: {item.title}", where=f"console.log:{item.line_number}")
             for item in found[:5]
@@ -72,20 +72,18 @@ def _crashed(observations: Observations, fatal: Sequence[Crash]) -> Check:
     # One report is a BUG, then an Oops, then perhaps a panic; what a later epoch prints is another report.
     report = [item for item in fatal if observations.epoch_of(lines[item.line_number]) == epoch]
     if starved_report(observations, fatal):
-        return Check(
-            name=_NAME,
-            status=Status.ERROR,
-            cause=Cause.HOST,
-            summary=f"{title(report)} (epoch {epoch}), as on a host that is too busy",
+        return failed(
+            _NAME,
+            Cause.HOST,
+            f"{title(report)} (epoch {epoch}), as on a host that is too busy",
             epoch=epoch,
             evidence=tuple(quoted(fatal)),
             hint=HINT,
         )
-    return Check(
-        name=_NAME,
-        status=Status.FAIL,
-        cause=Cause.PANIC if any(item.severity is Severity.PANIC for item in report) else Cause.OOPS,
-        summary=f"{title(report)} (epoch {epoch})",
+    return judged(
+        _NAME,
+        Cause.PANIC if any(item.severity is Severity.PANIC for item in report) else Cause.OOPS,
+        f"{title(report)} (epoch {epoch})",
         epoch=epoch,
         evidence=tuple(quoted(fatal)),
         hint=f"Read console.log from line {fatal[0].line_number} on.",
@@ -94,11 +92,9 @@ def _crashed(observations: Observations, fatal: Sequence[Crash]) -> Check:
 
 def _unknown(silent: int | None) -> Check:
     who = "no kernel was started" if silent is None else f"the kernel of epoch {silent} printed nothing"
-    return Check(
-        name=_NAME,
-        status=Status.ERROR,
-        cause=Cause.MISSING_REPORT,
-        summary=f"{who}, so nothing shows that nothing crashed",
+    return missing(
+        _NAME,
+        f"{who}, so nothing shows that nothing crashed",
         epoch=silent,
         hint="See the check of the run's end."
         if silent is None

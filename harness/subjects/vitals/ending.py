@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from harness.evidence import crash
-from harness.evidence.autopsy import headline
+from harness.evidence.code.autopsy import headline
 from harness.evidence.crash import Severity
 from harness.model import autopsy
+from harness.model.causes import Cause
 from harness.model.record import EndKind, RunEnd
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
+from harness.subjects.common import failed, judged
 from harness.subjects.vitals import blame
 from harness.subjects.vitals.blame import Fault
 from harness.subjects.vitals.crash import quoted, title
@@ -19,24 +21,20 @@ _NAME = "run"
 
 # End kinds that speak for themselves.
 _PLAIN: dict[EndKind, Fault] = {
-    EndKind.POWEROFF: Fault(Status.FAIL, Cause.POWEROFF, "The guest switched the machine off before its time."),
+    EndKind.POWEROFF: Fault(Cause.POWEROFF, "The guest switched the machine off before its time."),
     EndKind.BACK_IN_FIRMWARE: Fault(
-        Status.FAIL,
-        Cause.BACK_IN_FIRMWARE,
-        "The kexec fell back to firmware; look at the last console lines before it.",
+        Cause.BACK_IN_FIRMWARE, "The kexec fell back to firmware; look at the last console lines before it."
     ),
-    EndKind.BOOT_LOOP: Fault(
-        Status.FAIL, Cause.BOOT_LOOP, "Look at the last console lines before the second one of these banners."
-    ),
+    EndKind.BOOT_LOOP: Fault(Cause.BOOT_LOOP, "Look at the last console lines before the second one of these banners."),
     EndKind.PORT_LOST: Fault(
-        Status.ERROR, Cause.PORT_LOST, "QEMU or the harness closed it, not the kernel under test; run it again."
+        Cause.PORT_LOST, "QEMU or the harness closed it, not the kernel under test; run it again."
     ),
     EndKind.CLOCK_SKEW: Fault(
-        Status.ERROR, Cause.CLOCK_SKEW, "A clock of the host was set, or the host slept, during the run: run it again."
+        Cause.CLOCK_SKEW, "A clock of the host was set, or the host slept, during the run: run it again."
     ),
-    EndKind.QEMU_DIED: Fault(Status.ERROR, Cause.QEMU_DIED, "Read qemu.stderr; was QEMU killed (memory, a person)?"),
-    EndKind.HOST: Fault(Status.ERROR, Cause.HOST, "The host failed, not the kernel under test; see the detail."),
-    EndKind.INTERRUPTED: Fault(Status.ERROR, Cause.INTERRUPTED, "Run it again."),
+    EndKind.QEMU_DIED: Fault(Cause.QEMU_DIED, "Read qemu.stderr; was QEMU killed (memory, a person)?"),
+    EndKind.HOST: Fault(Cause.HOST, "The host failed, not the kernel under test; see the detail."),
+    EndKind.INTERRUPTED: Fault(Cause.INTERRUPTED, "Run it again."),
 }
 _LOOKED_INTO: dict[EndKind, Callable[[Observations, RunEnd], Fault]] = {
     EndKind.PANIC: blame.panic,
@@ -52,22 +50,20 @@ def check_ending(observations: Observations) -> Check | None:
     """None for a run that was completed."""
     end = observations.record.end
     if end is None:
-        return Check(
-            name=_NAME,
-            status=Status.ERROR,
-            cause=Cause.BAD_RECORD,
-            summary="the record has no end.json: the harness was killed before it could write how the run ended",
+        return failed(
+            _NAME,
+            Cause.BAD_RECORD,
+            "the record has no end.json: the harness was killed before it could write how the run ended",
             hint="Run it again.",
         )
     if end.kind is EndKind.COMPLETE:
         return None
     look = _LOOKED_INTO.get(end.kind)
     fault = _PLAIN[end.kind] if look is None else look(observations, end)
-    return Check(
-        name=_NAME,
-        status=fault.status,
-        cause=fault.cause,
-        summary=f"{_what(observations, end, fault)} (epoch {end.epoch}, phase {end.phase}, after {end.t_s:.1f} s)",
+    return judged(
+        _NAME,
+        fault.cause,
+        f"{_what(observations, end, fault)} (epoch {end.epoch}, phase {end.phase}, after {end.t_s:.1f} s)",
         epoch=end.epoch,
         evidence=tuple(_last_words(observations, end)),
         hint=fault.hint,

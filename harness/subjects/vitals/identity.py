@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from harness.model.causes import Cause, Status
 from harness.model.plan import EpochPlan
 from harness.model.record import EndKind, FrameEntry
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
 from harness.record.observations import Observations
+from harness.subjects.common import judged, passed
 from harness.subjects.xen.plan import KERNEL_FILE
 
 _NAME = "identity"
@@ -53,10 +55,9 @@ def check_identity(observations: Observations) -> Check | None:
         if _completed(observations) and observations.record.frame("up", epoch.number) is None:
             return _failed(epoch, Cause.MISSING_REPORT, "its guest agent never said that it was done", ())
         evidence.append(_proof(epoch, found[0]))
-    return Check(
-        name=_NAME,
-        status=Status.PASS,
-        summary=f"{len(expected)} of {len(_epochs(observations))} epochs reported, each a new boot of its planned "
+    return passed(
+        _NAME,
+        f"{len(expected)} of {len(_epochs(observations))} epochs reported, each a new boot of its planned "
         "kernel and command line",
         evidence=tuple(evidence),
     )
@@ -136,11 +137,10 @@ def _plain(observations: Observations, said: str) -> str:
 
 
 def _failed(epoch: EpochPlan, cause: Cause, text: str, evidence: tuple[Evidence, ...]) -> Check:
-    return Check(
-        name=_NAME,
-        status=_STATUS[cause],
-        cause=cause,
-        summary=f"epoch {epoch.number}: {text}",
+    return judged(
+        _NAME,
+        cause,
+        f"epoch {epoch.number}: {text}",
         epoch=epoch.number,
         evidence=evidence,
         hint=f"Look at console.log and at the frames in journal.jsonl where epoch {epoch.number} begins.",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.evidence import efimap
+from harness.evidence.maps import efimap
 from harness.evidence.tables import canary
 from harness.evidence.tables.kinds import KINDS
+from harness.model.causes import Cause
 from harness.model.plan import TablePlan
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
 from harness.record.frames import InstalledTable
 from harness.record.observations import Baseline, Observations
+from harness.subjects.common import failed, judged, passed
 
 _NAME = "setup"
 # print_unknown_bootoptions(), init/main.c, since 86d1919232cd "init: print out unknown kernel parameters" (v5.14).
@@ -26,11 +28,10 @@ def check_setup(observations: Observations) -> Check | None:
     unknown = tuple(_unknown_parameters(observations))
     if unknown:
         names = ", ".join(dict.fromkeys(item.text.partition(":")[0] for item in unknown))
-        return Check(
-            name=_NAME,
-            status=Status.UNSUPPORTED,
-            cause=Cause.NO_CAPABILITY,
-            summary=f"a kernel of this run does not know its parameter {names}",
+        return failed(
+            _NAME,
+            Cause.NO_CAPABILITY,
+            f"a kernel of this run does not know its parameter {names}",
             evidence=unknown,
             hint="Use a kernel that has it, or take it out of the scenario.",
         )
@@ -57,22 +58,11 @@ def check_setup(observations: Observations) -> Check | None:
             return _failed(Cause.SETUP_NOT_PROVED, text)
     if not evidence:
         return None
-    return Check(
-        name=_NAME,
-        status=Status.PASS,
-        summary="the EFI agent set up what the scenario asks for",
-        evidence=tuple(evidence),
-    )
+    return passed(_NAME, "the EFI agent set up what the scenario asks for", evidence=tuple(evidence))
 
 
 def _failed(cause: Cause, summary: str) -> Check:
-    return Check(
-        name=_NAME,
-        status=Status.ERROR,
-        cause=cause,
-        summary=summary,
-        hint="Look at the agents' frames in journal.jsonl and at debugcon.log.",
-    )
+    return judged(_NAME, cause, summary, hint="Look at the agents' frames in journal.jsonl and at debugcon.log.")
 
 
 def _not_handed_off(observations: Observations) -> Check | None:
@@ -85,8 +75,8 @@ def _not_handed_off(observations: Observations) -> Check | None:
 def _table_wrong(observations: Observations, plan: TablePlan, baseline: Baseline | None) -> tuple[Cause | None, str]:
     """What is wrong with an installed table at the hand-off; no cause when nothing is."""
     if baseline is None:
-        notes = [note.text for note in observations.record.notes if note.text.startswith(f"{plan.name}:")]
-        why = f" ({notes[0].partition(':')[2].strip()})" if notes else ""
+        reason = observations.unwatched(plan.name)
+        why = f" ({reason})" if reason else ""
         return Cause.MISSING_REPORT, f"it was never read back from outside{why}"
     if observations.config_tables is None:
         return Cause.MISSING_REPORT, "the EFI agent did not report the system table, so nothing shows that it is in it"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.model.causes import Cause
 from harness.model.kernel import Capability, KernelImage
 from harness.model.scenario import Scenario
-from harness.model.vitals import BootStep, NoCrash
+from harness.model.words.vitals import BootStep, NoCrash
 from harness.subjects.claims import Always, Subject
 from harness.subjects.vitals.console import check_console
 from harness.subjects.vitals.crash import check_crash

@@ -12,8 +12,8 @@ from harness.evidence.ranges import Range
 from harness.evidence.tables.configtable import ENTRY_BYTES, parse_array, parse_listing
 from harness.machine.feed import Happening, Line
 from harness.machine.frame import Frame
-from harness.model.names import TableName
 from harness.model.record import Point
+from harness.model.words.tables import TableName
 from harness.stage.stage import Stage
 from harness.subjects.xen import view as xenview
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.model.names import TableName
+from harness.model.causes import Cause
 from harness.model.record import Point, SampleEntry
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.verdict import Check, Evidence
+from harness.model.words.tables import TableName
 from harness.record.observations import Baseline, Observations
+from harness.subjects.common import failed, judged, passed
 from harness.subjects.tables.absent import check_absent
 from harness.subjects.xen.view import XenView
 
@@ -48,18 +50,17 @@ def check_xen_reused(observations: Observations, name: TableName) -> Check:
     samples = observations.samples(name)
     if not samples:
         summary, cause = "the table's memory was not sampled after the hand-off", Cause.MISSING_REPORT
-        return Check(name=title, status=Status.ERROR, cause=cause, summary=summary, hint="See the check of the end.")
+        return judged(title, cause, summary, hint="See the check of the end.")
     lost = next((sample for sample in samples if content(view, sample, baseline) != baseline.content), None)
     evidence = tuple(history(view, baseline))
     place = f"{baseline.table.start:#x}, {view.types(baseline.table)} in Xen's EFI memory map"
     if lost is not None:
         text = f"the memory in which firmware had left the {baseline.title} was used again, seen {when(lost)} ({place})"
-        return Check(name=title, status=Status.PASS, summary=text, evidence=evidence)
-    return Check(
-        name=title,
-        status=Status.ERROR,
-        cause=Cause.NOT_REUSED,
-        summary=f"the {baseline.title} still lies where firmware left it ({place}): nothing is proved about its loss",
+        return passed(title, text, evidence=evidence)
+    return failed(
+        title,
+        Cause.NOT_REUSED,
+        f"the {baseline.title} still lies where firmware left it ({place}): nothing is proved about its loss",
         evidence=evidence,
         hint="Give the machine less memory, or put the table elsewhere: Xen scrubs what is free and builds dom0 there.",
     )

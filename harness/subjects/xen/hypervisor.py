@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from harness.evidence import crash, xen
 from harness.evidence.ranges import Range
 from harness.evidence.tables.configtable import parse_array
-from harness.model.names import TableName
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause
+from harness.model.verdict import Check, Evidence
+from harness.model.words.tables import TableName
 from harness.record.observations import Observations
+from harness.subjects.common import failed, judged, missing, passed
 from harness.subjects.vitals.crash import quoted
 from harness.subjects.xen.outcome import named
 from harness.subjects.xen.view import CONFIG_TABLES, XenView
@@ -29,28 +31,22 @@ def check_hypervisor(observations: Observations) -> Check | None:
     found = xen.version(view.lines)
     wrong = next(_wrong(view, found[0] if found else ""), None)
     if wrong is not None:
-        return Check(
-            name=_NAME,
-            status=Status.ERROR,
-            cause=wrong[0],
-            summary=wrong[1],
-            epoch=1,
-            hint="Look at the lines of console.log that begin with (XEN).",
+        return judged(
+            _NAME, wrong[0], wrong[1], epoch=1, hint="Look at the lines of console.log that begin with (XEN)."
         )
     warned = next((item for item in crash.find(xen.dom0(view.lines)) if _RESERVES in item.title), None)
     if warned is not None:
-        return Check(
-            name=_NAME,
-            status=Status.FAIL,
-            cause=Cause.XEN_RESERVE,
-            summary=f"dom0 tries to reserve a table's memory, which only Xen can: {warned.title}",
+        return failed(
+            _NAME,
+            Cause.XEN_RESERVE,
+            f"dom0 tries to reserve a table's memory, which only Xen can: {warned.title}",
             epoch=1,
             evidence=tuple(quoted([warned])),
             hint="fa7bee867db1 (v6.3) warns of it; the caller should ask for EFI_PARAVIRT first.",
         )
     version, line = found or ("", view.lines[0])
     said = Evidence(text=line.text[:120], where=f"console.log:{line.number}")
-    return Check(name=_NAME, status=Status.PASS, summary=f"dom0 is on Xen {version} as planned", evidence=(said,))
+    return passed(_NAME, f"dom0 is on Xen {version} as planned", evidence=(said,))
 
 
 def _wrong(view: XenView, version: str) -> Iterator[tuple[Cause, str]]:
@@ -110,13 +106,7 @@ def check_xen_tables(observations: Observations) -> Check:
     view = XenView(observations)
     if not view.listed or not view.efi_map:
         what = "dom0 never named its configuration tables" if view.efi_map else "Xen's EFI memory map is not printed"
-        return Check(
-            name=title,
-            status=Status.ERROR,
-            cause=Cause.MISSING_REPORT,
-            summary=what,
-            hint="See the check of the run's end, and console.log.",
-        )
+        return missing(title, what, hint="See the check of the run's end, and console.log.")
     taken = [item for item in view.listed if item.usable]
     wrong = [item for item in taken if not view.kept(Range.sized(item.address, 1))]
     evidence = tuple(
@@ -128,19 +118,17 @@ def check_xen_tables(observations: Observations) -> Check:
     )
     if wrong:
         names = ", ".join(item.name for item in wrong)
-        return Check(
-            name=title,
-            status=Status.FAIL,
-            cause=Cause.XEN_TABLE_UNPROTECTED,
-            summary=f"dom0 takes {names} from memory that Xen does not keep",
+        return failed(
+            title,
+            Cause.XEN_TABLE_UNPROTECTED,
+            f"dom0 takes {names} from memory that Xen does not keep",
             epoch=1,
             evidence=(*evidence, *map(named, wrong)),
             hint="c0fecaa44dc3 (v6.3) has such tables called unusable.",
         )
     refused = ", ".join(item.name for item in view.listed if not item.usable) or "none"
-    return Check(
-        name=title,
-        status=Status.PASS,
-        summary=f"the {len(taken)} tables that dom0 takes lie in memory that Xen keeps; unusable: {refused}",
+    return passed(
+        title,
+        f"the {len(taken)} tables that dom0 takes lie in memory that Xen keeps; unusable: {refused}",
         evidence=evidence,
     )

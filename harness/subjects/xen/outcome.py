@@ -9,11 +9,13 @@ from harness.evidence import crash, xen
 from harness.evidence.crash import Severity
 from harness.evidence.ranges import Range
 from harness.evidence.tables.kinds import KINDS
-from harness.model.names import TableName
+from harness.model.causes import Cause, Status
 from harness.model.record import Point, SampleEntry
-from harness.model.verdict import Cause, Check, Evidence, Status
-from harness.model.xen import XenOutcome, XenTableOptions
+from harness.model.verdict import Check, Evidence
+from harness.model.words.tables import TableName
+from harness.model.words.xen import XenOutcome, XenTableOptions
 from harness.record.observations import Baseline, Observations
+from harness.subjects.common import judged, missing
 from harness.subjects.tables import inside
 from harness.subjects.tables.absent import check_absent
 from harness.subjects.vitals.crash import quoted
@@ -51,14 +53,10 @@ class Fate:
     def word(self) -> str:
         return self.baseline.title
 
-    def check(
-        self, status: Status, cause: Cause | None, summary: str, evidence: tuple[Evidence, ...], hint: str = ""
-    ) -> Check:
-        epoch = None if status is Status.PASS else 1
+    def check(self, cause: Cause | None, summary: str, evidence: tuple[Evidence, ...], hint: str = "") -> Check:
+        epoch = None if cause is None else 1
         facts = (*evidence, *self.facts())
-        return Check(
-            name=self.title, status=status, cause=cause, summary=summary, epoch=epoch, evidence=facts, hint=hint
-        )
+        return judged(self.title, cause, summary, epoch=epoch, evidence=facts, hint=hint)
 
     def facts(self) -> Iterator[Evidence]:
         """Where the table was and is, and what dom0 says of it."""
@@ -109,13 +107,7 @@ def _lacking(view: XenView, address: int | None, table: TableName) -> str:
 
 
 def _missing(title: str, what: str) -> Check:
-    return Check(
-        name=title,
-        status=Status.ERROR,
-        cause=Cause.MISSING_REPORT,
-        summary=what,
-        hint="See the check of the run's end, and console.log.",
-    )
+    return missing(title, what, hint="See the check of the run's end, and console.log.")
 
 
 def _unprotected(fate: Fate) -> Check | None:
@@ -126,7 +118,6 @@ def _unprotected(fate: Fate) -> Check | None:
     now = content(fate.view, sample, fate.baseline) if sample is not None else None
     held = "" if now is None or now == fate.baseline.content else "; other bytes lie there by now"
     return fate.check(
-        Status.FAIL,
         Cause.XEN_TABLE_UNPROTECTED,
         f"dom0 takes the {fate.word} at {fate.address:#x} from {fate.view.types(fate.where)}, which Xen does not "
         f"keep{held}",
@@ -156,7 +147,7 @@ def _moved(fate: Fate) -> Check:
     copy = fate.view.last(copy_of(fate.baseline.name))
     if not fate.moved or not fate.kept:
         where = f"left the {fate.word} at {fate.address:#x}" if not fate.moved else f"moved it to {fate.address:#x}"
-        return fate.check(Status.FAIL, Cause.XEN_TABLE_LOST, f"Xen {where}, in {fate.view.types(fate.where)}", ())
+        return fate.check(Cause.XEN_TABLE_LOST, f"Xen {where}, in {fate.view.types(fate.where)}", ())
     if copy is None:
         return _missing(fate.title, f"the copy of the {fate.word} at {fate.address:#x} was never sampled")
     now, before = content(fate.view, copy, fate.baseline), fate.baseline.content
@@ -168,7 +159,7 @@ def _moved(fate: Fate) -> Check:
             f"{last:#x} of {len(before):#x} differ"
         )
         change = f"{before[first : first + 16].hex(' ')} became {now[first : first + 16].hex(' ')}"
-        return fate.check(Status.FAIL, Cause.XEN_TABLE_LOST, text, (Evidence(text=change, where=copy.file),))
+        return fate.check(Cause.XEN_TABLE_LOST, text, (Evidence(text=change, where=copy.file),))
     how = f"Xen moved the {fate.word} from {fate.baseline.table.start:#x} to {fate.address:#x}"
     return _taken(fate, f"{how}, {fate.view.types(fate.where)}, where dom0 has it as firmware wrote it")
 
@@ -176,41 +167,41 @@ def _moved(fate: Fate) -> Check:
 def _kept(fate: Fate) -> Check:
     if fate.moved or not fate.kept:
         text = f"the {fate.word} is at {fate.address:#x}, in {fate.view.types(fate.where)}: Xen did not keep it"
-        return fate.check(Status.FAIL, Cause.XEN_TABLE_LOST, text, ())
+        return fate.check(Cause.XEN_TABLE_LOST, text, ())
     samples = fate.view.observations.samples(fate.baseline.name)
     if not {Point.XEN, Point.DOM0} <= {sample.point for sample in samples}:
         return _missing(fate.title, f"the pages of the {fate.word} were not sampled at every border of Xen")
     for sample in samples:
         if fate.view.observations.record.sampled(sample) != fate.baseline.data:
             text = f"the pages of the {fate.word} at {fate.address:#x} were written to, seen {when(sample)}"
-            return fate.check(Status.FAIL, Cause.XEN_TABLE_LOST, text, (Evidence(text="there", where=sample.file),))
+            return fate.check(Cause.XEN_TABLE_LOST, text, (Evidence(text="there", where=sample.file),))
     return _taken(fate, f"the {fate.word} stayed at {fate.address:#x}, {fate.view.types(fate.where)}, untouched")
 
 
 def _taken(fate: Fate, summary: str) -> Check:
     """dom0 must use what is fit for use, and show it as it is; a table that no kernel knows is Xen's affair alone."""
     if not KINDS[fate.baseline.name].kernel_name:
-        return fate.check(Status.PASS, None, summary, ())
+        return fate.check(None, summary, ())
     if fate.view.observations.record.frame("up", 1) is None:
         return _missing(fate.title, f"{summary}; but dom0 never reported")
     if fate.listed is None or not fate.listed.usable:
         said = "does not name it" if fate.listed is None else "calls it unusable"
         text = f"the {fate.word} at {fate.address:#x} is intact, in memory that Xen keeps, but dom0 {said}"
-        return fate.check(Status.FAIL, Cause.TABLE_REFUSED, text, ())
+        return fate.check(Cause.TABLE_REFUSED, text, ())
     wrong = inside.check_inside(fate.view.observations, fate.baseline, fate.title)
     if wrong is not None:
         return wrong.model_copy(update={"evidence": (*wrong.evidence, *fate.facts())})
-    return fate.check(Status.PASS, None, summary, tuple(inside.agreement(fate.view.observations, fate.baseline)))
+    return fate.check(None, summary, tuple(inside.agreement(fate.view.observations, fate.baseline)))
 
 
 def _refused(fate: Fate) -> Check:
     if fate.kept:
         text = f"the {fate.word} at {fate.address:#x} is in {fate.view.types(fate.where)}: there is nothing to refuse"
-        return fate.check(Status.ERROR, Cause.SETUP_NOT_PROVED, text, ())
+        return fate.check(Cause.SETUP_NOT_PROVED, text, ())
     if fate.listed is None:
         return _missing(fate.title, f"dom0 does not name the {fate.word}, so nothing shows that it refuses it")
     text = f"dom0 refuses the {fate.word} at {fate.address:#x}, in {fate.view.types(fate.where)}: unusable"
-    return fate.check(Status.PASS, None, text, ())
+    return fate.check(None, text, ())
 
 
 def _unread(fate: Fate) -> Check:
@@ -218,14 +209,14 @@ def _unread(fate: Fate) -> Check:
         return _missing(fate.title, "dom0 never named its configuration tables")
     if fate.listed is not None:
         text = f"dom0 knows the {fate.word}: {fate.listed.name}"
-        return fate.check(Status.FAIL, Cause.TABLE_REFUSED, text, ())
+        return fate.check(Cause.TABLE_REFUSED, text, ())
     text = f"the {fate.word} at {fate.address:#x}, in {fate.view.types(fate.where)}, says nothing to dom0"
-    return fate.check(Status.PASS, None, text, ())
+    return fate.check(None, text, ())
 
 
 def _not_bgrt(fate: Fate) -> Check:
     text = f"the {fate.word} is no ACPI table: Xen cannot take an image out of it"
-    return fate.check(Status.ERROR, Cause.SETUP_NOT_PROVED, text, ())
+    return fate.check(Cause.SETUP_NOT_PROVED, text, ())
 
 
 _OUTCOMES: Mapping[XenOutcome, Callable[[Fate], Check]] = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from harness.errors import HostError
 from harness.model.kernel import HypervisorImage
 from harness.model.plan import Accel, EpochPlan, Plan
-from harness.model.runtime import KexecRefusedStep
 from harness.model.scenario import Scenario
-from harness.model.xen import HypervisorPlan
+from harness.model.words.runtime import KexecRefusedStep
+from harness.model.words.xen import HypervisorPlan
 
 CONFIG_FILE = "xen.cfg"
 KERNEL_FILE = "vmlinuz"

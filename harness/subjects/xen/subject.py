@@ -7,9 +7,9 @@ from functools import partial
 
 from harness.model.causes import Cause
 from harness.model.kernel import Capability, KernelImage
-from harness.model.names import TableName
 from harness.model.scenario import Scenario
-from harness.model.xen import XenReused, XenTable, XenTablesProtected
+from harness.model.words.tables import TableName
+from harness.model.words.xen import XenReused, XenTable, XenTablesProtected
 from harness.subjects.claims import Always, Rule, Subject
 from harness.subjects.xen.history import check_xen_reused
 from harness.subjects.xen.hypervisor import check_hypervisor, check_xen_tables

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.evidence import efimap, klog, xen
-from harness.evidence.efimap import EfiRegion
+from harness.evidence import klog, xen
+from harness.evidence.maps import efimap
+from harness.evidence.maps.efimap import EfiRegion
 from harness.evidence.ranges import Range
 from harness.evidence.tables.configtable import ConfigTables, parse_array
 from harness.evidence.tables.kinds import KINDS
-from harness.model.names import TableName
 from harness.model.plan import Plan
 from harness.model.record import Point, SampleEntry
+from harness.model.words.tables import TableName
 from harness.record.observations import Baseline, Observations
 
 CONFIG_TABLES = "config-tables"

@@ -12,10 +12,10 @@ from harness.evidence.ranges import Range
 from harness.evidence.tables import bgrt, esrt, mokvar, rtprop, unaccepted
 from harness.evidence.tables.kinds import KINDS, corrupt, put_aside, title
 from harness.model import guids
-from harness.model.names import MemoryType, TableName
+from harness.model.causes import Cause
+from harness.model.names import MemoryType
 from harness.model.plan import TablePlan
-from harness.model.tables import ALL_SERVICES
-from harness.model.verdict import Cause
+from harness.model.words.tables import ALL_SERVICES, TableName
 
 INSTALLED = [
     TableName.ESRT,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from evidence.test_printk import BASE, LAYOUT, MEMORY_BYTES, Log
 from evidence.vmcore.writers import PAGE, notes, prstatus
-from harness.evidence.symbols import SymbolTable, symbol_table
+from harness.evidence.code.symbols import SymbolTable, symbol_table
 
 PHYS_BASE = 0x0020_0000
 """The image's virtual 0xffffffff82000000 is at physical 0x02200000."""

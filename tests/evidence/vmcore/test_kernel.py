@@ -8,10 +8,10 @@ import pytest
 
 from evidence.vmcore.kernel import CODE, REPORT, STACK, SYMBOLS, Kernel, symbols, vmcoreinfo
 from evidence.vmcore.writers import PAGE, TESTDATA, elf, kdump, opened
-from harness.evidence import kallsyms
+from harness.evidence.code import kallsyms
+from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.defect import Defect
 from harness.evidence.printk import text_of
-from harness.evidence.symbols import SymbolTable
 from harness.evidence.vmcore import Dump
 from harness.evidence.vmcore.task import Plausibility, backtrace, find_crash, plausibility
 

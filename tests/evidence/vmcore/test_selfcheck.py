@@ -4,7 +4,7 @@ import pytest
 
 from evidence.vmcore.kernel import PER_CPU, PER_CPU_PHYS, STACK, STACK_PHYS, SYMBOLS, Kernel, symbols, vmcoreinfo
 from evidence.vmcore.writers import PAGE, elf, note, opened, prstatus
-from harness.evidence.symbols import symbol_table
+from harness.evidence.code.symbols import symbol_table
 from harness.evidence.vmcore.selfcheck import SelfCheck, check_notes
 
 

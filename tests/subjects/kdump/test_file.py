@@ -11,7 +11,7 @@ from support.kdump_records import NAMES, Kdump, red
 from support.recorded import KDUMPS
 from support.verdicts import said
 
-from harness.model.verdict import Cause, Status
+from harness.model.causes import Cause, Status
 
 
 @pytest.mark.parametrize("name", NAMES)

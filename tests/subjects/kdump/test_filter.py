@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.kdump_records import Kdump, red
 
-from harness.model.verdict import Cause
+from harness.model.causes import Cause
 
 
 def test_a_filter_of_another_level(filtered: Kdump) -> None:

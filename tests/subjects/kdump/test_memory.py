@@ -6,7 +6,7 @@ import pytest
 from support.kdump_records import PAGE, Kdump, red
 from support.verdicts import said
 
-from harness.model.verdict import Cause, Status
+from harness.model.causes import Cause, Status
 
 
 @pytest.mark.parametrize("number", [0, 5, -1])

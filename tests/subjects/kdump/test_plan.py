@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from support.synthetic import NONCE, kernel, plan, prepared, scenario
 
-from harness.evidence import iomem
+from harness.evidence.maps import iomem
 from harness.evidence.ranges import Range
 from harness.model.base import StepValue
-from harness.model.kdump import TRIGGERS, CrashTrigger, task_name
 from harness.model.kernel import Capability
+from harness.model.words.kdump import TRIGGERS, CrashTrigger, task_name
 from harness.plan.gate import refusal
 from harness.subjects.kdump.groundtruth import sampled_ranges
 

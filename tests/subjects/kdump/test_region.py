@@ -6,7 +6,8 @@ import pytest
 from support.kdump_records import Kdump, red
 from support.verdicts import said
 
-from harness.model.verdict import Cause, Status, Verdict
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Verdict
 
 
 def test_a_capture_kernel_outside_of_its_region(raw: Kdump) -> None:

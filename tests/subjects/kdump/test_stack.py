@@ -6,7 +6,7 @@ import gzip
 
 from support.kdump_records import Kdump, red, without_note
 
-from harness.model.verdict import Cause
+from harness.model.causes import Cause
 
 
 def test_a_cpu_without_registers(raw: Kdump) -> None:

@@ -11,8 +11,9 @@ from support.records import Copy
 from support.verdicts import said, verdict_is
 from support.words import Told
 
-from harness.model.memorymap import RangeType
-from harness.model.verdict import Cause, Status, Verdict
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Verdict
+from harness.model.words.memorymap import RangeType
 
 CopyOf = Callable[[str], Copy]
 

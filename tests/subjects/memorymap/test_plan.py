@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.synthetic import kernel, plan, prepared, scenario
 
-from harness.model.memorymap import RangeType
+from harness.model.words.memorymap import RangeType
 
 MEMORY = {
     "kernel_at": 0x3000000,

@@ -13,11 +13,11 @@ from support.pagetable_records import LOGBOOK_AT, logbook_page
 from support.recorded_tables import KERNELS, recorded
 from support.synthetic import NONCE
 
-from harness.evidence import pagetables
-from harness.evidence.pagetables import Capture
+from harness.evidence.pagetable import pagetables
+from harness.evidence.pagetable.pagetables import Capture
 from harness.machine.frame import Frame
-from harness.model.pagetables import PageTablesOptions, PageTablesStep, StressOptions, StressStep
 from harness.model.record import Point, SampleEntry
+from harness.model.words.pagetables import PageTablesOptions, PageTablesStep, StressOptions, StressStep
 from harness.stage.stage import EndedError, Stage
 from harness.subjects.pagetables.act import look, stress
 

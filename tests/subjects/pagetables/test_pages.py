@@ -5,13 +5,15 @@ from support.pagetable_records import LOGBOOK_AT, MEMATTR, MEMATTR_AT, Made, cha
 from support.recorded_tables import KERNELS, recorded
 from support.words import Told
 
-from harness.evidence import pagetables, paging
-from harness.evidence.pagetables import Capture
-from harness.evidence.paging import GLOBAL, NX, WRITABLE, Leaf
+from harness.evidence.pagetable import pagetables
+from harness.evidence.pagetable import walk as paging
+from harness.evidence.pagetable.pagetables import Capture
+from harness.evidence.pagetable.walk import GLOBAL, NX, WRITABLE, Leaf
 from harness.judge.judge import judge
-from harness.model.pagetables import EfiPages
+from harness.model.causes import Cause, Status
 from harness.model.record import CommandEntry, FrameEntry, Point, SampleEntry
-from harness.model.verdict import Cause, Check, Status
+from harness.model.verdict import Check
+from harness.model.words.pagetables import EfiPages
 from harness.subjects.pagetables.pages import check_page_tables
 
 NAME = KERNELS[1]

@@ -6,9 +6,10 @@ from support.recorded_tables import KERNELS, recorded
 from support.words import Told
 
 from harness.judge.judge import judge
+from harness.model.causes import Cause, Status
 from harness.model.plan import Accel
 from harness.model.record import FrameEntry, Point, SampleEntry
-from harness.model.verdict import Cause, Check, Status
+from harness.model.verdict import Check
 from harness.subjects.pagetables.stress import TCG_CAVEAT, check_stress
 
 HEAD = "calls=20\nfailed=0\nfirst=0\ncpus=4\n"

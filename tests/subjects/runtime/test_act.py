@@ -14,7 +14,7 @@ from support.synthetic import NONCE, kernel, plan, prepared, scenario
 
 from harness.machine.frame import Frame
 from harness.model.record import EndKind, SampleEntry
-from harness.model.steps import AnyStep, Step
+from harness.model.words.steps import AnyStep, Step
 from harness.stage.stage import EndedError, Stage
 from harness.subjects.acts import ACTS
 

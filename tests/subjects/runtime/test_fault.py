@@ -26,8 +26,9 @@ from support.runtime_records import (
 from support.verdicts import check_of
 from support.words import Told
 
-from harness.model.driver import Fault
-from harness.model.verdict import Cause, KnownIssue, Status
+from harness.model.causes import Cause, Status
+from harness.model.verdict import KnownIssue
+from harness.model.words.driver import Fault
 
 CopyOf = Callable[[str], Copy]
 

@@ -11,9 +11,9 @@ from support.synthetic import kernel, plan, prepared, scenario
 
 from harness.errors import InputError
 from harness.model.base import StepValue
-from harness.model.driver import Fault, FirmwareArch, MemattrChoice, Service
 from harness.model.plan import Plan
-from harness.model.runtime import RuntimeStep
+from harness.model.words.driver import Fault, FirmwareArch, MemattrChoice, Service
+from harness.model.words.runtime import RuntimeStep
 from harness.plan.planner import Prepared
 from harness.subjects.runtime.plan import RuntimeDriver
 

@@ -20,7 +20,7 @@ from support.runtime_records import (
 from support.verdicts import check_of
 from support.words import Told
 
-from harness.model.verdict import Cause, Status
+from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
 

@@ -8,7 +8,7 @@ import pytest
 from support.records import Copy
 from support.verdicts import verdict_is
 
-from harness.model.verdict import Cause, Status
+from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
 

@@ -14,9 +14,9 @@ from harness.evidence.ranges import Range
 from harness.evidence.tables import esrt
 from harness.machine.frame import Frame
 from harness.model import guids
-from harness.model.names import TableName
 from harness.model.plan import Plan
-from harness.stage.watch import Watch
+from harness.model.words.tables import TableName
+from harness.stage.watch import Unwatched, Watch
 from harness.subjects.tables.locate import late_tables, locate, locate_late
 
 
@@ -89,7 +89,6 @@ def test_any_table_of_the_agent() -> None:
         for number, name in enumerate(names, 1)
     ]  # fmt: skip
     found = list(locate(_plan(*names), frames, Memory().read))
-    assert [item for item in found if isinstance(item, str)] == []
     assert found == [
         Watch(TableName(name), Range.sized(number << 20, 8192), Range.sized(number << 20 | 0x100, 16))
         for number, name in enumerate(names, 1)
@@ -124,15 +123,14 @@ def test_bgrt_of_the_agent_behind_one_of_the_firmware() -> None:
     memory = _with_acpi(b"BM" + struct.pack("<I", 1000), image_address=0x5000)
     frames = [_systab({guids.ACPI20: 0x1000}), _installed_at(0x3100)]
     (found,) = locate(_plan("bgrt"), frames, memory.read)
-    assert found == (
-        "bgrt: the agent has installed it at 0x3100-0x34e7, but the first one in firmware's tables is 0x5000-0x53e7"
-    )
+    reason = "the agent has installed it at 0x3100-0x34e7, but the first one in firmware's tables is 0x5000-0x53e7"
+    assert found == Unwatched(TableName.BGRT, reason)
 
 
 def test_bgrt_of_the_agent_that_no_acpi_table_points_to() -> None:
     (found,) = locate(_plan("bgrt"), [_systab({guids.ACPI20: 0x1000}), _installed_at(0x3100)], Memory().read)
-    assert isinstance(found, str)
-    assert found.startswith("bgrt: no valid RSDP at 0x1000")
+    assert isinstance(found, Unwatched)
+    assert found.reason.startswith("no valid RSDP at 0x1000")
 
 
 def test_memattr() -> None:
@@ -144,35 +142,37 @@ def test_memattr() -> None:
 @pytest.mark.parametrize(
     ("name", "frames", "memory", "reason"),
     [
-        ("esrt", [_systab({})], Memory(), "esrt: no configuration table with its GUID"),
-        ("esrt", [], Memory(), "esrt: no configuration table with its GUID"),
-        ("esrt", [_systab({guids.ESRT: 0x5000})], Memory({0x5008: b"\xcc" * 8}), "esrt: ESRT version is 0xcccccccccc"),
-        ("memattr", [_systab({})], Memory(), "memattr: no configuration table with its GUID"),
-        ("memattr", [_systab({guids.MEMATTR: 0x7000})], Memory(), "memattr: MEMATTR version is 0"),
-        ("bgrt", [_systab({})], Memory(), "bgrt: "),
-        ("rtprop", [_systab({})], Memory(), "rtprop: no configuration table with its GUID"),
-        ("rtprop", [_systab({guids.RTPROP: 0x5000})], Memory(), "rtprop: RTPROP version 0x0"),
-        ("private", [_systab({})], Memory(), "private: the scenario installs none"),
-        ("bgrt", [_systab({guids.ACPI20: 0x1000})], Memory(), "bgrt: "),
-        ("bgrt", [_systab({guids.ACPI20: 0x1000})], _with_acpi(b"\0" * 8), "bgrt: the image begins with 0x0000"),
+        ("esrt", [_systab({})], Memory(), "no configuration table with its GUID"),
+        ("esrt", [], Memory(), "no configuration table with its GUID"),
+        ("esrt", [_systab({guids.ESRT: 0x5000})], Memory({0x5008: b"\xcc" * 8}), "ESRT version is 0xcccccccccc"),
+        ("memattr", [_systab({})], Memory(), "no configuration table with its GUID"),
+        ("memattr", [_systab({guids.MEMATTR: 0x7000})], Memory(), "MEMATTR version is 0"),
+        ("bgrt", [_systab({})], Memory(), "firmware has no ACPI 2.0"),
+        ("esrt", [Frame(NONCE, 1, "systab", {}, b"no list")], Memory(), "not a GUID and an address: 'no list'"),
+        ("rtprop", [_systab({})], Memory(), "no configuration table with its GUID"),
+        ("rtprop", [_systab({guids.RTPROP: 0x5000})], Memory(), "RTPROP version 0x0"),
+        ("private", [_systab({})], Memory(), "the scenario installs none"),
+        ("bgrt", [_systab({guids.ACPI20: 0x1000})], Memory(), "no valid RSDP"),
+        ("bgrt", [_systab({guids.ACPI20: 0x1000})], _with_acpi(b"\0" * 8), "the image begins with 0x0000"),
         (
             "bgrt",
             [_systab({guids.ACPI20: 0x1000})],
             _with_acpi(b"BM\xff\xff\xff\xff"),
-            "bgrt: it claims 4294967295 bytes, more than",
+            "it claims 4294967295 bytes, more than",
         ),
         (
             "memattr",
             [_systab({guids.MEMATTR: 0x7000})],
             Memory({0x7000: struct.pack("<IIII", 1, 0x10000, 4096, 0)}),
-            "memattr: it claims",
+            "it claims",
         ),
     ],
 )
 def test_not_found_has_a_reason(name: str, frames: list[Frame], memory: Memory, reason: str) -> None:
     (found,) = locate(_plan(name), frames, memory.read)
-    assert isinstance(found, str)
-    assert found.startswith(reason), found
+    assert isinstance(found, Unwatched)
+    assert found.name.value == name
+    assert found.reason.startswith(reason), found
 
 
 EFI_LINE = b"[    0.000000] efi: ACPI=0x3f77d000 ACPI 2.0=0x3f77d014 ESRT=0x39fff100 INITRD=0x3e5f4d18 \n"
@@ -194,7 +194,7 @@ def test_the_stub_s_table_is_found_by_the_first_kernel_s_words() -> None:
 @pytest.mark.parametrize("console", [b"", EFI_LINE.replace(b"INITRD", b"INITIAL")])
 def test_the_stub_s_table_is_not_listed(console: bytes) -> None:
     (found,) = locate_late(_with_initrd(), klog.lines(console), Memory().read)
-    assert found == "initrd: the first kernel's efi: line does not list it"
+    assert found == Unwatched(TableName.INITRD, "the first kernel's efi: line does not list it")
 
 
 def test_no_late_table_without_a_wish() -> None:
@@ -205,5 +205,5 @@ def test_one_answer_for_each_watched_table() -> None:
     frames = [_systab({guids.MEMATTR: 0x7000})]
     memory = Memory({0x7000: struct.pack("<IIII", 2, 1, 48, 0)})
     esrt_answer, memattr_answer = locate(_plan("esrt", "memattr"), frames, memory.read)
-    assert isinstance(esrt_answer, str)
+    assert isinstance(esrt_answer, Unwatched)
     assert isinstance(memattr_answer, Watch)

@@ -10,7 +10,7 @@ from support.verdicts import check_of, said, verdict_is
 from support.words import Told
 
 from harness.model import guids
-from harness.model.verdict import Cause, Status
+from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
 RUN = "tables-tpm-log-twin"

@@ -9,7 +9,7 @@ from support.records import Copy
 from support.verdicts import check_of, verdict_is
 from support.words import Told
 
-from harness.model.verdict import Cause, Status
+from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
 

@@ -10,7 +10,7 @@ from support.records import Copy
 from support.verdicts import verdict_is
 
 from harness.evidence import crash, klog
-from harness.model.verdict import Cause, Status
+from harness.model.causes import Cause, Status
 from harness.subjects.vitals.crash import quoted
 
 LOG = b"""\

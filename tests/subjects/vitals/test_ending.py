@@ -10,8 +10,8 @@ from support.records import Copy, Edit
 from support.verdicts import check_of, said, verdict_is
 from support.words import Told
 
+from harness.model.causes import Cause, Status
 from harness.model.record import EndKind
-from harness.model.verdict import Cause, Status
 
 CopyOf = Callable[[str], Copy]
 

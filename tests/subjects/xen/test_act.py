@@ -19,9 +19,9 @@ from harness.evidence.tables.configtable import parse_array
 from harness.machine.feed import Happening, Line, Source
 from harness.machine.frame import Frame
 from harness.model import guids
-from harness.model.names import TableName
 from harness.model.plan import Plan
 from harness.model.record import Point
+from harness.model.words.tables import TableName
 from harness.stage.stage import Stage
 from harness.stage.watch import Watch
 from harness.subjects.xen import act as xen

@@ -13,7 +13,7 @@ from support.xen_records import (
     rewrite,
 )
 
-from harness.model.verdict import Cause, Status
+from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
 

@@ -15,7 +15,7 @@ from support.xen_records import (
     console,
 )
 
-from harness.model.verdict import Cause, Status
+from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
 

@@ -16,8 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.evidence import kallsyms
-from harness.evidence.symbols import SymbolTable
+from harness.evidence.code import kallsyms
+from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.vmcore import Dump
 from harness.evidence.vmcore.task import plausibility
 from harness.subjects.kdump.vmcorefile import opened

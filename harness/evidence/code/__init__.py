@@ -1,0 +1,1 @@
+"""Whose code is at an address, and what a stack says."""

@@ -1,0 +1,1 @@
+"""Memory maps, of firmware and of kernels, and what is placed in them."""

@@ -1,0 +1,1 @@
+"""Page tables, and the addresses they translate."""
