@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from harness.evidence.crash.table import Format
 
-_PIECE_BYTES = 1 << 18
+PIECE_BYTES = 1 << 18
 """A piece stays in the processor's cache while it is searched once for each literal."""
 
 
@@ -42,8 +42,8 @@ class Needles:
 def candidates(data: bytes, needles: Needles, start: int = 0) -> Iterator[int]:
     """The offsets of the lines from ``start`` on that hold a needle, ascending, each once."""
     done = start
-    for begin in range(start, len(data), _PIECE_BYTES):
-        end = min(len(data), begin + _PIECE_BYTES + needles.longest - 1)
+    for begin in range(start, len(data), PIECE_BYTES):
+        end = min(len(data), begin + PIECE_BYTES + needles.longest - 1)
         hits = {data.rfind(b"\n", start, match.start()) + 1 for match in needles.together.finditer(data, begin, end)}
         for needle in needles.alone:
             at = data.find(needle, begin, end)
