@@ -160,9 +160,9 @@ def _fast_loader() -> Any:
     if not yaml.__with_libyaml__:
         return None
 
-    class FastLoader(_Dialect, yaml._yaml.CParser):
+    class FastLoader(_Dialect, yaml._yaml.CParser):  # noqa: SLF001  it has no other name
         def __init__(self, text: str) -> None:
-            yaml._yaml.CParser.__init__(self, text)
+            yaml._yaml.CParser.__init__(self, text)  # noqa: SLF001
             _Dialect.__init__(self)
 
         def _event(self) -> Any:

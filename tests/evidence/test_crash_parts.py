@@ -25,8 +25,8 @@ def test_every_row_is_found_by_the_search():
 def test_a_needle_across_two_pieces_is_found(shift: int):
     line = b"[    1.000000] kernel BUG at mm/x.c:1! Insufficient stack space\n"
     filling = b"x" * 63 + b"\n"
-    before = filling * (scan._PIECE_BYTES // 64 - 1)
-    before += b"y" * (scan._PIECE_BYTES + shift - len(before) - len(line) // 2 - 1) + b"\n"
+    before = filling * (scan.PIECE_BYTES // 64 - 1)
+    before += b"y" * (scan.PIECE_BYTES + shift - len(before) - len(line) // 2 - 1) + b"\n"
     assert list(scan.candidates(before + line + filling, NEEDLES)) == [len(before)]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from support.records import Copy, Edit
 from support.verdicts import check_of, said, verdict_is
+from support.words import Told
 from support.xen_records import (
     KEXEC,
     MAPBS,
@@ -22,17 +23,17 @@ CopyOf = Callable[[str], Copy]
 FAIL, ERROR = Status.FAIL, Status.ERROR
 
 
-NOT_PROVED: dict[str, tuple[bytes, bytes, str]] = {
-    "another version": (b"(XEN) Xen version 4.17.7", b"(XEN) Xen version 4.18.7", "Xen 4.18.7 ran, planned was 4.17"),
-    "other options": (b"loglvl=all guest", b"loglvl=err guest", "Xen's options are"),
-    "bare hardware": (b"kernel on Xen", b"kernel on you", "the kernel does not say that it runs on Xen"),
+NOT_PROVED: dict[str, tuple[bytes, bytes]] = {
+    "another version": (b"(XEN) Xen version 4.17.7", b"(XEN) Xen version 4.18.7"),
+    "other options": (b"loglvl=all guest", b"loglvl=err guest"),
+    "bare hardware": (b"kernel on Xen", b"kernel on you"),
 }
 
 
 @pytest.mark.parametrize("name", NOT_PROVED)
-def test_a_hypervisor_that_is_not_proved(copy_of: CopyOf, name: str) -> None:
-    old, new, words = NOT_PROVED[name]
-    verdict_is(console(copy_of(REFUSED), old, new).judge(), ERROR, Cause.SETUP_NOT_PROVED, None, words)
+def test_a_hypervisor_that_is_not_proved(copy_of: CopyOf, told: Told, name: str) -> None:
+    old, new = NOT_PROVED[name]
+    verdict_is(told(console(copy_of(REFUSED), old, new).judge()), ERROR, Cause.SETUP_NOT_PROVED, None)
 
 
 def _as_if_mapbs(copy: Copy) -> None:
@@ -57,32 +58,31 @@ def _changed_later(copy: Copy) -> None:
     copy.flip("samples/1-dom0-config-tables.bin", 16)
 
 
-LACKING: dict[str, tuple[Edit, Cause, str]] = {
-    "-mapbs that shows nowhere": (_as_if_mapbs, Cause.SETUP_NOT_PROVED, "boot services memory is usable"),
-    "no map": (_no_map, Cause.MISSING_REPORT, "Xen's EFI memory map is not on the console"),
+LACKING: dict[str, tuple[Edit, Cause]] = {
+    "-mapbs that shows nowhere": (_as_if_mapbs, Cause.SETUP_NOT_PROVED),
+    "no map": (_no_map, Cause.MISSING_REPORT),
     "another table at the hand-off": (
         _other_firmware,
         Cause.SETUP_NOT_PROVED,
-        "not the one that the EFI agent reported",
     ),
-    "a table that changes": (_changed_later, Cause.SETUP_NOT_PROVED, "changed while Xen ran: samples/1-dom0-config"),
-    "no configuration table": (_no_tables, Cause.MISSING_REPORT, "the configuration table was not sampled"),
+    "a table that changes": (_changed_later, Cause.SETUP_NOT_PROVED),
+    "no configuration table": (_no_tables, Cause.MISSING_REPORT),
 }
 
 
 @pytest.mark.parametrize("name", LACKING)
-def test_what_a_verdict_needs(copy_of: CopyOf, name: str) -> None:
-    edit, cause, words = LACKING[name]
+def test_what_a_verdict_needs(copy_of: CopyOf, told: Told, name: str) -> None:
+    edit, cause = LACKING[name]
     copy = copy_of(REFUSED)
     edit(copy)
-    verdict_is(copy.judge(), ERROR, cause, None, words)
+    verdict_is(told(copy.judge()), ERROR, cause, None)
 
 
-def test_xen_panics(copy_of: CopyOf) -> None:
+def test_xen_panics(copy_of: CopyOf, told: Told) -> None:
     old = b"(XEN) Hardware Dom0 halted: halting"
     copy = console(copy_of(MAPBS), old, b"(XEN) Panic on CPU 0:\n(XEN) It is.".ljust(len(old)))
     copy.edit_json("end.json", detail="Xen: Panic on CPU 0:")
-    verdict_is(copy.judge(), FAIL, Cause.XEN_PANIC, None, "panic of Xen: ")
+    verdict_is(told(copy.judge()), FAIL, Cause.XEN_PANIC, None)
 
 
 def test_a_kexec_that_xen_does(copy_of: CopyOf) -> None:
@@ -90,9 +90,9 @@ def test_a_kexec_that_xen_does(copy_of: CopyOf) -> None:
     assert verdict.status is Status.PASS, said(verdict)
 
 
-def test_a_kexec_of_which_xen_says_nothing(copy_of: CopyOf) -> None:
+def test_a_kexec_of_which_xen_says_nothing(copy_of: CopyOf, told: Told) -> None:
     copy = console(copy_of(KEXEC), b"(XEN) Executing kexec image", b"(XEN) Executing some ima.. ")
-    verdict_is(copy.judge(), ERROR, Cause.STALLED_CONSOLE, None, "'Executing kexec image on cpu' is missing")
+    verdict_is(told(copy.judge()), ERROR, Cause.STALLED_CONSOLE, None)
 
 
 def test_xen_on_32_bit_firmware(copy_of: CopyOf) -> None:

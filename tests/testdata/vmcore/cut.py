@@ -69,16 +69,16 @@ def main(name: str, vmcore: Path, symbols: Path) -> None:
 def touched(dump: Dump, table: SymbolTable) -> tuple[dict[int, bytes], set[str]]:
     """The pages that the log and the backtrace need, and the names in the backtrace."""
     pages: dict[int, bytes] = {}
-    read = dump.read_phys
+    read = dump.pages.read
 
-    def recording(address: int, size: int) -> object:
+    def recording(address: int, size: int) -> bytes | None:
         for pfn in range(address // _PAGE, (address + size - 1) // _PAGE + 1):
             page = dump.page(pfn)
             if isinstance(page, bytes):
                 pages[pfn] = page
         return read(address, size)
 
-    dump._memory._read_physical = recording  # type: ignore[union-attr]
+    dump.pages.read = recording  # type: ignore[method-assign]
     log = dump.dmesg()
     assert isinstance(log, tuple)
     found = plausibility(dump, log, table, "h4rness")
