@@ -11,8 +11,8 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from harness.errors import Mistake, ScenarioErrors
-from harness.load import yaml12
-from harness.load.document import Document
+from harness.load.reading import yaml12
+from harness.load.reading.document import Document
 from harness.model.base import Value
 
 NOT_ENTRIES = frozenset(("known-issues.yaml",))

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from harness.load.reading.shape import Node, Shape, bounds, is_address, is_size
+from harness.load.reading.words import size_text
 from harness.load.schema import SCHEMA_VERSION, file_schema
-from harness.load.shape import Node, Shape, bounds, is_address, is_size
-from harness.load.words import size_text
 
 _HEAD = f"""\
 # Scenario reference

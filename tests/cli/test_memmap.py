@@ -21,7 +21,7 @@ from support.recorded import laid_out
 from harness.cli.main import main
 from harness.evidence.listings import mapimport, mapread
 from harness.evidence.listings.entries import contradictions
-from harness.load import yaml12
+from harness.load.reading import yaml12
 from harness.model.words.memorymap import MapFile
 from harness.report import memmap, memmapsvg, memmaptext
 

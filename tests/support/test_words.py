@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.model.verdict import Cause, Check, Evidence, Status
+from harness.model.causes import Cause, Status
+from harness.model.verdict import Check, Evidence
 from support.words import WORDS, Notes, compare, home, sections
 
 CHECK = Check(

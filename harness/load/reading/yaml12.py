@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 
 from harness.errors import Mistake, ScenarioErrors
-from harness.load.composer import TAG, OutOfRangeError, Refused, compose
-from harness.load.document import DocPath, Document, Spot, dotted, mistake_at
+from harness.load.reading.composer import TAG, OutOfRangeError, Refused, compose
+from harness.load.reading.document import DocPath, Document, Spot, dotted, mistake_at
 
 MAX_FILE_BYTES = 2**20
 MAX_NUMBER_CHARS = 40

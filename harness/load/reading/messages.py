@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from harness.load.document import DocPath
-from harness.load.shape import Node, Shape, bounds, is_address, is_size, shape_of
-from harness.load.words import allowed, count, did_you_mean, show, size_text
+from harness.load.reading.document import DocPath
+from harness.load.reading.shape import Node, Shape, bounds, is_address, is_size, shape_of
+from harness.load.reading.words import allowed, count, did_you_mean, show, size_text
 
 M = TypeVar("M", bound=BaseModel)
 Written = Callable[[], Mapping[DocPath, str]]

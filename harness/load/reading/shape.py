@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from harness.load.document import DocPath
+from harness.load.reading.document import DocPath
 
 Node = Mapping[str, Any]
 """A JSON Schema object."""
