@@ -16,11 +16,7 @@ from harness.model.verdict import Verdict
 from harness.model.words.memorymap import RangeType
 
 CopyOf = Callable[[str], Copy]
-
-
 MADE = "placement-made-map"
-
-
 FAIL, ERROR = Status.FAIL, Status.ERROR
 
 

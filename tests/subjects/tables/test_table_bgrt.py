@@ -12,11 +12,7 @@ from support.words import Told
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 RUN = "tables-bgrt-kexec-load"
-
-
 IMAGE = 0x100
 
 
