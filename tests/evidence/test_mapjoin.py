@@ -42,7 +42,7 @@ def test_one_type_goes_first_then_one_owner_then_all_ram() -> None:
     assert shown(joined(some, 2)[0]) == [(0, 19, FREE), (20, 1, RUNTIME)]
     (whole, _), lost = joined(some, 2)
     assert lost == ()
-    assert told(whole) == "mem00-mem04: 5 joined, 0x1000 of boot-services-code and 0x2000 of boot-services-data in it"
+    assert told(whole) == "mem00-mem04 joined, 0x1000 of boot-services-code and 0x2000 of boot-services-data in it"
 
 
 def test_of_two_as_large_the_one_that_is_not_free_counts() -> None:
@@ -60,11 +60,11 @@ def test_what_no_kernel_may_write_is_joined_with_nothing_else() -> None:
 
 def test_where_it_was_is_told() -> None:
     some = [Piece(0, 4096, FREE, (3,), "", 0x5000), Piece(4096, 4096, FREE, (5,), "", 0x6000)]
-    assert told(joined(some, 1)[0][0]) == "mem03, mem05: 2 joined, was at 0x5000"
+    assert told(joined(some, 1)[0][0]) == "mem03+mem05 joined, was at 0x5000"
 
 
 def test_numbers() -> None:
-    assert numbers_text((7, 1, 2, 3, 3, 12)) == "mem01-mem03, mem07, mem12"
+    assert numbers_text((7, 1, 2, 3, 3, 12)) == "mem01-mem03+mem07+mem12"
 
 
 @settings(max_examples=150, deadline=None)

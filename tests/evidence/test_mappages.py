@@ -74,6 +74,8 @@ def test_what_an_efi_map_says_is_not_guessed() -> None:
 
 def test_a_table_is_imported() -> None:
     found = scale(entries(TABLE), 4 * GIB)
+    assert found.entries[0].note == "mem00 System RAM (in whole pages)"
+    assert found.entries[-2].note == "mem13 System RAM", "no comma: nothing was changed of it"
     kinds = {item.at: item.type for item in found.entries}
     assert kinds[0x30020000] is RangeType.RESERVED
     assert kinds[0x30007000] is RangeType.ACPI_NVS

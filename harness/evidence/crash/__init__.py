@@ -18,11 +18,14 @@ from collections.abc import Iterable
 
 from harness.evidence.crash import messages, parser
 from harness.evidence.crash.backtrace import backtrace
-from harness.evidence.crash.report import every, first
+from harness.evidence.crash.log import Log
+from harness.evidence.crash.report import MAX_ALIKE, Untold, every, first
 from harness.evidence.crash.values import Crash, Frame, Kind, Report, Severity
 from harness.evidence.klog import Line
 
-__all__ = ["Crash", "Frame", "Kind", "Report", "Severity", "every", "find", "first"]
+__all__ = [
+    "MAX_ALIKE", "Crash", "Frame", "Kind", "Log", "Report", "Severity", "Untold", "every", "find", "first",
+]  # fmt: skip
 
 _NEAR = 120
 """So many messages behind a report's first line its backtrace may begin and end: registers, modules, two stacks."""
@@ -41,7 +44,8 @@ def find(log: Iterable[Line]) -> tuple[Crash, ...]:
             continue
         rest = parser.rest_of(everything, index, row)
         guilt = parser.blame_for(everything, index, row)
-        title = parser.title(row, match, rest, guilt, missing="")
+        said = parser.reason(row, everything[max(0, index - 5) : index], rest)
+        title = parser.title(row, match, rest, guilt, missing="", said=said)
         found.append(
             Crash(
                 title,

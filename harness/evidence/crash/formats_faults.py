@@ -101,12 +101,55 @@ SANITIZERS: tuple[Format, ...] = (
 FAULTS: tuple[Format, ...] = (
     # arch/x86/kernel/traps.c, doublefault_32.c
     row(Kind.DOUBLE_FAULT, "PANIC:", r"(?:traps: )?PANIC: double fault", "PANIC: double fault{where}", _P, Where.TRACE),
-    # arch/x86/mm/extable.c, early_fixup_exception(): by early_printk, so only with earlyprintk= and without a timestamp
+    # arch/x86/mm/extable.c, early_fixup_exception(): by early_printk, so only with earlyprintk= and without a timestamp;
+    # until 4.6 arch/x86/kernel/head_64.S, without the 0x; head_32.S names the vector by itself
     row(
         Kind.FAULT,
         "PANIC:",
-        r"PANIC: early exception (?P<vector>0x[0-9a-f]{2}) (?:IP|rip) ",
+        r"PANIC: early exception (?P<vector>(?:0x)?[0-9a-f]{2}) (?:IP|rip) ",
         "PANIC: early exception {vector}{where}",
+        _P,
+        Where.TRACE,
+    ),
+    row(Kind.FAULT, "BUG", r"BUG: Int (?P<vector>\d+): CR2 ", "BUG: early exception {vector}{where}", _P, Where.TRACE),
+    row(
+        Kind.FAULT,
+        "Unknown interrupt or fault",
+        r"Unknown interrupt or fault at: ",
+        "PANIC: early exception{where}",
+        _P,
+        Where.TRACE,
+    ),
+    # arch/arm64/kernel/traps.c, arm64_serror_panic() prints it before it panics; bad_mode() until 5.12
+    row(
+        Kind.FAULT,
+        "SError",
+        r"SError Interrupt on CPU ?\d+, ",
+        "SError{where}",
+        _P,
+        Where.TRACE,
+    ),
+    row(
+        Kind.FAULT,
+        "Bad mode in ",
+        r"Bad mode in Error handler detected",
+        "SError{where}",
+        _P,
+        Where.TRACE,
+    ),
+    row(
+        Kind.FAULT,
+        "Bad mode in ",
+        r"Bad mode in (?P<what>\w+ \w+) handler detected|Bad mode in (?P<other>.*?) (?:handler )?detected on",
+        "Bad mode{where}",
+        _P,
+        Where.TRACE,
+    ),
+    row(
+        Kind.FAULT,
+        "Unhandled ",
+        r"Unhandled (?:\d+-bit )?(?P<what>el\d[ht]? \w+) exception on CPU",
+        "Unhandled exception{where}",
         _P,
         Where.TRACE,
     ),

@@ -113,7 +113,6 @@ LOCKDEP: tuple[Format, ...] = (
         "INFO: suspicious RCU usage{where}",
         _W,
         Where.TRACE,
-        unnamed="{said}",
     ),
     # kernel/locking/spinlock_debug.c
     row(

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from harness.evidence.crash.messages import Message
 from harness.evidence.crash.skip import is_generic
-from harness.evidence.crash.trace import Item, Mark, items, plain
+from harness.evidence.crash.trace import FIRMWARE, Item, Mark, items, plain
 
 
 class Where(StrEnum):
@@ -73,6 +73,8 @@ def blame(where: Where, messages: Sequence[Message], also_generic: str = "") -> 
         return is_generic(function) or (more is not None and more.search(function) is not None)
 
     function, chain = _WAYS[where](found, generic)
+    if where is Where.TRACE and _in_firmware(messages):
+        function, chain = FIRMWARE, [FIRMWARE, *chain]
     if where is Where.LOCK or (where is Where.DEPENDENCY and not function):
         function = _taken(messages, _TAKING, generic) or function or _any_taken(messages)
     elif where is Where.HELD:
@@ -86,6 +88,30 @@ def blame(where: Where, messages: Sequence[Message], also_generic: str = "") -> 
 def _frames(chain: Sequence[str]) -> tuple[str, ...]:
     return tuple(syscall_name(function) for function in chain if not is_generic(function))
 
+
+_NO_SYMBOL = re.compile(
+    r"(?:RIP:? +(?:0010:|0008:)?|EIP:? (?:0060:)?|pc : |epc ?: )\s*(?:\[<[0-9a-f]+>\]\s*){0,2}0x(?P<address>[0-9a-f]{1,16})$"
+)
+_CALLS_FIRMWARE = re.compile(
+    r"\b_*(?:efi(?:64)?_(?:call|thunk|rts)|efi_call_rts|virt_efi_|efi_enter_virtual|arch_efi_call)\w*"
+)
+_REGISTERS = 60
+"""So many messages behind its place, the backtrace of a fault has begun."""
+
+
+def _in_firmware(messages: Sequence[Message]) -> bool:
+    """Whether the processor was at an address that no symbol names, and a call of EFI runtime services led there.
+
+    Until 4.20 or so, and before SetVirtualAddressMap, firmware runs where it lies; a jump to zero is nobody's code.
+    """
+    for index, message in enumerate(messages[:_REGISTERS]):
+        if (place := _NO_SYMBOL.match(message.text)) and int(place["address"], 16) > _NULL_PAGE:
+            behind = messages[index + 1 : index + _REGISTERS]
+            return any(_CALLS_FIRMWARE.search(item.text) for item in behind)
+    return False
+
+
+_NULL_PAGE = 4096
 
 Generic = Callable[[str], bool]
 
@@ -146,7 +172,7 @@ _DISPATCH = re.compile(
     # sockets and netlink
     r"|do_dentry_open|vfs_open|_*sock_release|sk_common_release|_*sys_(?:[gs]etsockopt|connect|listen|accept4?|socketpair)"
     r"|smpboot_thread_fn|cpu_startup_entry|start_secondary|exit_to_user\w*"
-    r"|sock_(?:ioctl|do_ioctl|read_iter|write_iter)|_*sock_(?:sendmsg|recvmsg)\w*|_*sys_(?:sendmsg|recvmsg|sendto)"
+    r"|sock_common_\w+|sock_(?:ioctl|do_ioctl|read_iter|write_iter)|_*sock_(?:sendmsg|recvmsg)\w*|_*sys_(?:sendmsg|recvmsg|sendto)"
     r"|nfnetlink_rcv\w*|netlink_(?:dump|rcv_skb|unicast|sendmsg)|__netlink_dump_start|genl_\w+|rtnetlink_rcv\w*"
     # the border of user space
     r"|do_(?:fast_)?syscall_\w+|do_int80\w*|x64_sys_call|ia32_sys_call|entry_\w+|sysenter_\w+|stub_\w+|tracesys\w*"
@@ -165,16 +191,30 @@ def _stall(found: Sequence[Item], _generic: Generic) -> tuple[str, Sequence[str]
     last = max((index for index, function in enumerate(chain) if _INTERRUPT.search(function)), default=-1)
     if last < 0 and where_it_waited(chain):
         return "", chain
-    chain = [function for function in chain[last + 1 :] if "rcu" not in function]
+    outside = _below_dispatcher(chain[last + 1 :])
+    if last > 0 and (not outside or _PLUMBING.search(outside)):
+        # An idle processor, or a thread that only waits: the loop is in the interrupt's own work.
+        return _below_dispatcher(chain[:last]) or outside, chain
+    return outside, chain
+
+
+_PLUMBING = re.compile(
+    r"^(?:kthread|smpboot_|worker_thread|ksoftirqd|run_ksoftirqd|cpu_|do_idle|default_idle|arch_cpu_idle)"
+)
+
+
+def _below_dispatcher(chain: Sequence[str]) -> str:
+    """The function that something dispatched, or that user space reached by touching memory; empty: there is none."""
+    chain = [function for function in chain if "rcu" not in function]
     for index, function in enumerate(chain):
         if _MANY_CPUS.search(function):
-            return "smp_call_function", chain
+            return "smp_call_function"
         if index and _DISPATCH.search(function):
             below = chain[index - 1]
             if index > 1 and below.replace("compat_", "") == chain[index - 2]:
-                return chain[index - 2], chain
-            return below, chain
-    return next((below for below, function in itertools.pairwise(chain) if _USER_FAULT.search(function)), ""), chain
+                return chain[index - 2]
+            return below
+    return next((below for below, function in itertools.pairwise(chain) if _USER_FAULT.search(function)), "")
 
 
 def where_it_waited(chain: Sequence[str]) -> bool:

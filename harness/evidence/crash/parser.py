@@ -11,10 +11,10 @@ from harness.evidence.crash.formats_damage import MEMORY, OTHERS, PANICS
 from harness.evidence.crash.formats_faults import FAULTS, SANITIZERS
 from harness.evidence.crash.formats_locks import HANGS, LOCKDEP, WARNINGS
 from harness.evidence.crash.formats_platform import PLATFORM
-from harness.evidence.crash.guilty import Blame, Where, blame
+from harness.evidence.crash.guilty import Blame, Where, blame, syscall_name
 from harness.evidence.crash.messages import Message
 from harness.evidence.crash.skip import is_generic
-from harness.evidence.crash.table import Format
+from harness.evidence.crash.table import Format, Reason
 from harness.evidence.crash.trace import plain
 from harness.evidence.crash.values import Kind
 
@@ -46,18 +46,50 @@ def match(message: Message) -> tuple[Format, re.Match[str]] | None:
 _ACCESS = re.compile(r"(?P<access>Read|Write) (?:of size \d+|at addr )")
 
 
-def title(row: Format, matched: re.Match[str], rest: Sequence[Message], guilt: Blame, *, missing: str) -> str:
-    """The title of a report. ``missing`` stands for the function of a report that should name one and does not."""
+def title(
+    row: Format, matched: re.Match[str], rest: Sequence[Message], guilt: Blame, *, missing: str, said: Message | None
+) -> str:
+    """The title of a report. ``missing`` stands for the function of a report that should name one and does not.
+
+    ``said``: its reason, where that is a message of its own.
+    """
     groups = {name: _group(name, text) for name, text in matched.groupdict(default="").items() if name != "function"}
-    function = named(row, matched, guilt, strict=bool(missing))
     given = given_function(matched)
+    # A report that is cut off has at least a first line.
+    function = named(row, matched, guilt, strict=bool(missing)) or first_line_function(matched)
+    if row.reason is not Reason.HERE and said is None:
+        return row.unnamed
+    because = f": {titles.quoted(_reason_in(said))}" if said is not None else ""
     if not guilt.traced and row.alone and not missing:
         return row.alone.format(**groups)
-    if missing and not function and row.unnamed:
+    if missing and not function and row.unnamed and row.reason is Reason.HERE:
         return row.unnamed.format(said=matched[0].removeprefix("[ "), **groups)
     where = f" in {function}" if function else (f" in {missing}" if missing and row.where is not Where.NOWHERE else "")
     access = next((found["access"] for message in rest[:8] if (found := _ACCESS.match(message.text))), "")
-    return row.title.format(where=where, access=f" {access}" if access else "", function=given, **groups)
+    return row.title.format(
+        where=where, access=f" {access}" if access else "", function=given, reason=because, **groups
+    )
+
+
+# Lines that give no reason: the frames of Xen's panic, and what the decompressor says while nothing is wrong.
+_NO_REASON = re.compile(
+    r"\W*$|Reboot in|Decompressing Linux|Uncompressing|Parsing ELF|Performing relocations|Booting the kernel|early console"
+    r"|Physical KASLR|KASLR|EFI stub:|input_data|input_len|output|kernel_total_size|needed_size|trampoline_32bit"
+)
+_XEN = re.compile(r"\(XEN\) ?(?:\[[^\]]*\] ?)?")
+
+
+def reason(row: Format, before: Sequence[Message], behind: Sequence[Message]) -> Message | None:
+    """The message in which a report says its reason, beside its first line."""
+    if row.reason is Reason.HERE:
+        return None
+    near = behind[:4] if row.reason is Reason.BEHIND else before[:-5:-1]
+    said = next((message for message in near if _reason_in(message)), None)
+    return None if said is None or _NO_REASON.match(_reason_in(said)) else said
+
+
+def _reason_in(message: Message) -> str:
+    return _XEN.sub("", message.text).strip()
 
 
 def named(row: Format, matched: re.Match[str], guilt: Blame, *, strict: bool) -> str:
@@ -68,11 +100,18 @@ def named(row: Format, matched: re.Match[str], guilt: Blame, *, strict: bool) ->
     given = given_function(matched)
     if row.where is Where.GIVEN:
         return given
+    if _foreign(row, given, guilt):
+        return given
     if guilt.function or row.where is Where.NOWHERE:
         return guilt.function
     if strict:
         return given if _speaks_for_itself(row, given) else ""
     return given or guilt.innermost
+
+
+def _foreign(row: Format, given: str, guilt: Blame) -> bool:
+    """Whether the backtrace is another report's: the function that the first line names is not in it."""
+    return _speaks_for_itself(row, given) and guilt.function != "" and syscall_name(given) not in guilt.frames
 
 
 def _speaks_for_itself(row: Format, given: str) -> bool:
@@ -83,6 +122,12 @@ def _speaks_for_itself(row: Format, given: str) -> bool:
 def given_function(matched: re.Match[str]) -> str:
     """The function in the report's first line, or empty."""
     return plain(matched.groupdict().get("function") or "")
+
+
+def first_line_function(matched: re.Match[str]) -> str:
+    """The function in the report's first line, unless many reports begin in it."""
+    given = given_function(matched)
+    return "" if is_generic(given) else given
 
 
 def _group(name: str, text: str) -> str:
@@ -104,7 +149,7 @@ def rest_of(messages: Sequence[Message], index: int, row: Format, *, anyone: boo
     if not first.context or _speaks_for_itself(row, given):
         # Two reports at once: the second's backtrace is not this one's. Where printk says who speaks, it may well be.
         within = enumerate(rest[: ends if other is None else other])
-        other = next((n for n, item in within if (found := match(item)) and is_strange(row, found[0])), other)
+        other = next((n for n, item in within if (found := match(item)) and _cuts(row, first, found[0], item)), other)
     rest = rest[:other]
     return list(rest)
 
@@ -126,9 +171,27 @@ _CONSEQUENCES: Mapping[Kind, frozenset[Kind]] = {
 }
 
 
+_ONCE = frozenset({Kind.STUB, Kind.KEXEC, Kind.XEN, Kind.TOOL, Kind.PANIC})
+"""Kinds whose lines come in crowds, for one cause."""
+
+
+def begins_again(row: Format, first: Message, other: Format, message: Message) -> bool:
+    """Whether a second line of a report's own row begins a report of its own: of another task, or at another time.
+
+    Two consoles on one line, or an early and a late one, print everything twice.
+    """
+    if other is not row or row.kind in _ONCE:
+        return False
+    return (first.text, first.time_s) != (message.text, message.time_s)
+
+
 def is_strange(row: Format, other: Format) -> bool:
     """Whether a second crash inside a report is no consequence of the first."""
     return other.kind not in _ALWAYS and other.kind not in _CONSEQUENCES.get(row.kind, ())
+
+
+def _cuts(row: Format, first: Message, other: Format, message: Message) -> bool:
+    return is_strange(row, other) or begins_again(row, first, other, message)
 
 
 def blame_for(messages: Sequence[Message], index: int, row: Format) -> Blame:

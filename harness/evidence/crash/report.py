@@ -3,152 +3,197 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
+from harness.evidence import klog
 from harness.evidence.code.symbols import SymbolTable
-from harness.evidence.crash import parser, scan
+from harness.evidence.crash import around, parser, scan
 from harness.evidence.crash.backtrace import backtrace, moved, named
+from harness.evidence.crash.extent import Extent, extent
 from harness.evidence.crash.guilty import Where
-from harness.evidence.crash.messages import Message, from_bytes
+from harness.evidence.crash.log import Log, Memory, Reader
+from harness.evidence.crash.messages import Message
 from harness.evidence.crash.table import Format
-from harness.evidence.crash.values import Kind, Report, Severity
+from harness.evidence.crash.values import Report
+from harness.evidence.logform import PLAIN, Form
 
 _WINDOW_BYTES = 1 << 18
 """The longest report that is looked at; lockdep's with all locks of all tasks are about half of it."""
 _NEEDLES = scan.Needles.of(parser.FORMATS)
+MAX_ALIKE = 100
+"""So many reports of one row of the tables are told in full: a kernel that warns without end gives a number instead."""
+_KEY_BYTES = 256
+_MOST_KEYS = 10_000
+_DIGITS = b"0123456789"
 
 
-MAX_REPORTS = 100
-"""A kernel that warns without end gives no more."""
-_BANNER = b"Linux version "
-_BEFORE_BANNER = re.compile(rb"(?:.*\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? |(?:\x1b\S*|[\s<>\d])*)")
+@dataclass
+class Untold:
+    """What ``every`` has found beyond MAX_ALIKE."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    """How many lines that begin a report more, by the title of the last report of their row."""
 
 
-def first(data: bytes, start: int = 0, *, table: SymbolTable | None = None) -> Report | None:
+def first(data: bytes | Log, start: int = 0, *, table: SymbolTable | None = None) -> Report | None:
     """The first crash in ``data[start:]``, or None. Offsets count from the beginning of ``data``.
 
     ``table`` gives names to the addresses of a kernel that prints no names. KASLR is allowed for when the report says
     how far it moved the kernel.
     """
-    begin = data.rfind(b"\n", 0, start) + 1
-    for line in scan.candidates(data, _NEEDLES, begin):
-        stop = data.find(b"\n", line)
-        stop = len(data) if stop < 0 else stop + 1
-        for message in from_bytes(data, line, stop):
-            matched = parser.match(message) if message.start >= start else None
-            if matched is not None and (matched[0].kind is not Kind.REBOOT or _is_unexpected(data, message.start)):
-                return _report(data, message, table)
+    return next(every(data, start, table=table), None)
+
+
+def every(
+    data: bytes | Log, start: int = 0, *, table: SymbolTable | None = None, untold: Untold | None = None
+) -> Iterator[Report]:
+    """All crashes of a log in their order, MAX_ALIKE of one row at most. One begins behind the end of the one before.
+
+    ``untold`` is filled, until the iteration ends, with the number of the others.
+    """
+    reader = Reader(Memory(data) if isinstance(data, bytes) else data)
+    flood = _Flood(reader, Untold() if untold is None else untold)
+    done = start
+    for hit in scan.candidates(reader.log, _NEEDLES, reader.line_start(start)):
+        if hit < done:
+            continue
+        if flood.knows(hit):
+            done = reader.line_end(hit)
+            continue
+        found = _begin(reader, hit, done)
+        if found is None:
+            done = reader.line_end(hit)
+        elif flood.is_full(found, hit):
+            done = found.message.end
+        else:
+            report = _report(reader, found, table)
+            flood.told(found, report)
+            yield report
+            done = report.end
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The first line of a report."""
+
+    message: Message
+    row: Format
+    match: re.Match[str]
+    form: Form
+    """Of the log there."""
+
+
+@dataclass
+class _Flood:
+    """Counts the reports of each row, and knows the lines of a row that has had enough."""
+
+    reader: Reader
+    untold: Untold
+    _counts: Counter[Format] = field(default_factory=Counter)
+    _titles: dict[Format, str] = field(default_factory=dict)
+    _keys: dict[bytes, Format] = field(default_factory=dict)
+
+    def knows(self, hit: int) -> bool:
+        """Whether a line like the one at ``hit`` was one too many before. Counts it."""
+        row = self._keys.get(self._key(hit)) if self._keys else None
+        if row is None:
+            return False
+        self.untold.counts[self._titles[row]] += 1
+        return True
+
+    def is_full(self, found: _Found, hit: int) -> bool:
+        """Whether enough of its row have been told. Counts it if so."""
+        if self._counts[found.row] < MAX_ALIKE:
+            return False
+        self.untold.counts[self._titles[found.row]] += 1
+        if len(self._keys) < _MOST_KEYS:
+            self._keys[self._key(hit)] = found.row
+        return True
+
+    def told(self, found: _Found, report: Report) -> None:
+        self._counts[found.row] += 1
+        self._titles[found.row] = report.title
+
+    def _key(self, hit: int) -> bytes:
+        """From the marker to the end of the line, without its numbers."""
+        return self.reader.bytes(hit, hit + _KEY_BYTES).partition(b"\n")[0].translate(None, _DIGITS)
+
+
+def _begin(reader: Reader, hit: int, done: int) -> _Found | None:
+    """The message around ``hit``, or behind it in its line, that a report begins with."""
+    line, stop = reader.line_start(hit), reader.line_end(hit)
+    form = _form(reader, line, stop)
+    if form.wrap is not None:
+        line, stop = _unwrapped(reader, line, stop)
+    for message in reader.messages(line, stop, form):
+        if message.start < done or message.end <= hit:
+            continue
+        matched = parser.match(message)
+        if matched is not None and not around.is_harmless(reader, message, matched[0]):
+            return _Found(message, *matched, form)
     return None
 
 
-_LATELY_BYTES = 1 << 14
-_RUNNING = re.compile(rb"^(?:<\d>)?\[ *\d+\.\d{6}\]", re.M)
-_MEANT = re.compile(rb"Starting new kernel|reboot: |Restarting system|sysrq: |Kernel panic|Rebooting in ")
+def _form(reader: Reader, line: int, stop: int) -> Form:
+    """The form of the log, learned only where it could matter: most lines say by themselves what they begin with."""
+    form = PLAIN
+    here = klog.plain_text(reader.bytes(line, min(stop, line + _KEY_BYTES)))
+    after = klog.plain_text(reader.bytes(stop, reader.line_end(stop))[:_KEY_BYTES])
+    prefix = PLAIN.prefix(here)
+    if prefix.begins:
+        if after.strip() and not PLAIN.prefix(after).begins:
+            form = reader.form(line)
+    elif here[:1] in '{"_MSd\t ' or here[:2] == after[:2] or prefix.end or _begins_alike(reader, line, here):
+        form = reader.form(line)
+    return form
 
 
-def _is_unexpected(data: bytes, at: int) -> bool:
-    """Did a kernel run shortly before, that did not say that it would restart, panic or start another one?"""
-    before = data[max(0, at - _LATELY_BYTES) : at]
-    return _RUNNING.search(before) is not None and _MEANT.search(before) is None
+def _begins_alike(reader: Reader, line: int, here: str) -> bool:
+    before = klog.plain_text(reader.bytes(reader.line_start(line - 1), line)[:_KEY_BYTES]) if line else ""
+    return here[:2] == before[:2]
 
 
-def every(data: bytes, *, table: SymbolTable | None = None) -> Iterator[Report]:
-    """All crashes of a log in their order, MAX_REPORTS at most. One begins behind the end of the one before."""
-    start = 0
-    for _ in range(MAX_REPORTS):
-        report = first(data, start, table=table)
-        if report is None:
-            return
-        yield report
-        start = report.end
+def _unwrapped(reader: Reader, line: int, stop: int) -> tuple[int, int]:
+    """A line with its neighbours, as far as a mailer may have cut one line into several."""
+    for _ in range(3):
+        line = reader.line_start(line - 1) if line else line
+        stop = reader.line_end(stop)
+    return line, stop
 
 
-def _report(data: bytes, begin: Message, table: SymbolTable | None) -> Report:
-    line = data.rfind(b"\n", 0, begin.start) + 1
-    stop = min(len(data), line + _WINDOW_BYTES)
-    messages = [message for message in from_bytes(data, line, stop) if message.start >= begin.start]
+def _report(reader: Reader, found: _Found, table: SymbolTable | None) -> Report:
+    row, begin = found.row, found.message
+    form = reader.form(begin.start) if found.form is PLAIN else found.form
+    line = reader.line_start(begin.start)
+    stop = min(reader.log.size, line + _WINDOW_BYTES)
+    messages = (message for message in reader.messages(line, stop, form) if message.start >= begin.start)
     if table is not None:
-        here = moved(table, data, line, stop)
-        messages = [named(message, here) for message in messages]
-    matched = parser.match(begin)
-    if matched is None:  # pragma: no cover - the caller matched it
-        raise ValueError("the report does not begin with a crash")
-    row, match = matched
-    rest = parser.rest_of(messages, 0, row)
-    guilt = parser.blame_for(messages, 0, row)
-    title = parser.title(row, match, rest, guilt, missing="corrupted")
-    function = parser.named(row, match, guilt, strict=True)
-    last, severity = _extent(messages, row)
-    end = messages[last].end
+        here = moved(table, reader.bytes(line, stop), 0, stop - line)
+        messages = (named(message, here) for message in messages)
+    reach = extent(messages, row)
+    rest = parser.rest_of(reach.messages, 0, row)
+    guilt = parser.blame_for(reach.messages, 0, row)
+    said = parser.reason(row, around.before(reader, begin, form), reach.messages[1:])
+    title = parser.title(row, found.match, rest, guilt, missing="corrupted", said=said)
+    function = parser.named(row, found.match, guilt, strict=True)
+    start = begin.start if said is None else min(begin.start, said.start)
+    end = reach.messages[reach.last].end
     return Report(
         title=title,
         kind=row.kind,
-        severity=severity,
-        start=begin.start,
+        severity=reach.severity,
+        start=start,
         end=end,
-        frame=function or None,
+        frame=function or parser.first_line_function(found.match) or None,
         frames=guilt.frames,
-        corrupted=_corrupted(row, messages[: last + 1], function, dropped=_DROPPED.search(data, line, end) is not None),
+        corrupted=_corrupted(reach, row, function != "", _DROPPED.search(reader.bytes(line, end)) is not None),
         signature=parser.signature(row, title, guilt.frames),
-        line=data.count(b"\n", 0, begin.start) + 1,
-        epoch=_kernels(data, begin.start),
+        line=reader.line_number(start),
+        epoch=reader.kernels(start),
         backtrace=backtrace(message for message in rest if message.start < end),
     )
-
-
-def _kernels(data: bytes, end: int) -> int:
-    """How many banners of a kernel stand before ``end``, each at the beginning of a message."""
-    count, at = 0, data.find(_BANNER, 0, end)
-    while at >= 0:
-        count += _BEFORE_BANNER.fullmatch(data, data.rfind(b"\n", 0, at) + 1, at) is not None
-        at = data.find(_BANNER, at + 1, end)
-    return count
-
-
-# What a report is made of; other lines may stand between them.
-_BODY = re.compile(
-    r"\s*(?:Call [Tt]race:|(?:stack )?[Bb]acktrace:|</?(?:TASK|IRQ|NMI|SOFTIRQ|#DF)>|Modules linked in|Code: "
-    r"|(?:CPU|PID): \d|Hardware name:|Workqueue: |R[0-9A-Z]{1,2}P?: |E[A-Z]{2}: |RIP|[CD]S: |FS: |CR\d: |DR\d: |PKRU"
-    r"|x\d+ ?: |pc : |lr : |sp : |pstate: |(?:Read|Write) of size|Allocated by|Freed by|The buggy|Memory state"
-    r"|page(?: |:)|flags: |raw: |\? |[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+|\[<[0-9a-f]+>\]|-> #\d|other info|locks? held by"
-    r"|Possible |\*\*\* DEADLOCK|stack backtrace|irq event stamp|(?:hard|soft)irqs last|#\d+:|PGD |P4D |Oops|#PF: "
-    r"|task:|NMI backtrace|Sending NMI|rcu: |RSP|CR2|Kernel Offset:|Dumping ftrace|[0-9a-f]{16} |Stack:|Tainted:"
-    r"|which lock already|but task is|the existing dependency|is trying to|\(XEN\)|ExceptionData|!!!! "
-    r"|R\w+ +- [0-9A-F]{16})"
-)
-_CLOSED = re.compile(
-    r"-+\[ end (?:trace|Kernel panic)|Rebooting in |={20,}|\(XEN\) (?:\[.*\] )?(?:Reboot in|Manual reset)"
-    r"|Memory Limit: "
-)
-_SILENCE = 40
-"""So many messages without a line of a report end it."""
-
-
-def _extent(messages: Sequence[Message], row: Format) -> tuple[int, Severity]:
-    """The index of the report's last message, and the worst severity on the way.
-
-    What closes a report is swallowed, and so is a crash that the report itself leads to: Oops, panic. Another report
-    that begins after this one was closed is not.
-    """
-    last = 0
-    worst = row.severity
-    closed = False
-    for index, message in enumerate(messages[1:], 1):
-        if index - last > _SILENCE:
-            break
-        matched = parser.match(message)
-        if matched is not None:
-            leads_here = matched[0].kind is Kind.PANIC or not closed
-            if not leads_here:
-                break
-            worst = min(worst, matched[0].severity, key=list(Severity).index)
-            last = index
-        elif _CLOSED.match(message.text):
-            closed = True
-            last = index
-        elif not closed and _BODY.match(message.text):
-            last = index
-    return last, worst
 
 
 _TAIL = re.compile(
@@ -156,17 +201,26 @@ _TAIL = re.compile(
     r"|softlockup: hung tasks)"
 )
 _DROPPED = re.compile(rb"\*\* \d+ printk messages dropped")
+_PAUSE_S = 5.0
+"""A report is printed without such pauses: what comes later is behind it, although nothing marks its end."""
+_SOON = 12
+"""So few messages behind the first line, another report is inside this one rather than behind it."""
 
 
-def _corrupted(row: Format, messages: Sequence[Message], function: str, *, dropped: bool) -> str | None:
+def _later(one: Message, other: Message) -> bool:
+    """Whether time went by between two messages."""
+    return one.time_s is not None and other.time_s is not None and other.time_s - one.time_s > _PAUSE_S
+
+
+def _corrupted(reach: Extent, row: Format, named: bool, dropped: bool) -> str | None:
     """Why a report cannot be trusted, or None."""
     if dropped:
         return "the kernel dropped messages"
-    if (m := _TAIL.match(messages[0].text)) is not None:
+    if (m := _TAIL.match(reach.messages[0].text)) is not None:
         return f"the beginning is missing: {m['what']} ends another report"
-    if row.where not in (Where.NOWHERE, Where.GIVEN) and not function:
+    if row.where not in (Where.NOWHERE, Where.GIVEN) and not named:
         return "the backtrace is missing, cut off, or names no function"
-    other = next((m for m in messages[1:12] if (found := parser.match(m)) and parser.is_strange(row, found[0])), None)
-    if other is not None:
+    other = next((message for message in reach.messages[1:_SOON] if message.text == reach.other), None)
+    if reach.other and other is not None and not _later(reach.messages[reach.last], other):
         return f"another report begins inside it: {other.text[:80]}"
     return None

@@ -43,7 +43,7 @@ GENERIC: tuple[Generic, ...] = (
     Generic(
         "the way into the report: a trap, a fault or a warning",
         (
-            r"(?<!pv)panic|^print_tainted|fortify_report|^__?warn|^warn_(?:slowpath|alloc|bogus)|^report_bug|^fixup_bug"
+            r"(?<!pv)panic|^print_tainted|^(?:get|add|test)_taint|fortify_report|^__?warn|^warn_(?:slowpath|alloc|bogus)|^report_bug|^fixup_bug"
             r"|^handle_bug|^bug_handler|^brk_handler|^call_break_hook|^ref_tracker_dir",
             r"^do_(?:error_trap|trap|trap_break|invalid_op|general_protection|debug|debug_exception|undefinstr)$|_trap$"
             r"|^invalid_op|^general_protection|^(?:asm_)?exc_|^program_check|^die|^__die|^oops|^bad_area",
@@ -58,7 +58,7 @@ GENERIC: tuple[Generic, ...] = (
         (
             r"kasan|kmsan|kcsan|kfence|ubsan|__asan|__hwasan|__msan|__tsan|__sanitizer|stack_chk_fail",
             r"^check_memory_region|^memory_is_poisoned|^check_region_inline|^bytes_is_nonzero|^handle_overflow",
-            r"check_(?:heap_)?object|usercopy|^check_(?:page_span|bogus_address|copy_size)|^instrument_|^read_word_at_a_time",
+            r"check_(?:heap_)?object|usercopy|^check_(?:page_span|bogus_address|copy_size)|^instrument_|^_*read_(?:word_at_a_time|once_word)",
         ),
     ),
     Generic("injects the failure that was asked for", (r"should_fail|^fail_dump",)),
@@ -67,15 +67,15 @@ GENERIC: tuple[Generic, ...] = (
         (
             r"mem(?:cpy|set|move|cmp|chr)|str(?:n|l|s|r|case|ncase)?(?:cpy|cmp|len|str|chr|cat|nlen)|strscpy|strnlen",
             r"copy_(?:to|from)_user|copy_user|(?:get|put)_user|might_(?:fault|sleep|resched)|^copy(?:in|out)|copy_(?:to|from|page)_(?:to_|from_)?iter",
-            r"^(?:string|pointer|number)(?:_nocheck)?$|^string_|snprintf|scnprintf|^v?sprintf$|hex_dump|^k?v?asprintf",
-            r"^crc(?:16|32|32c)(?:_|$)|^(?:crypto|aes|aesti|aesni|xts)_\w*crypt",
+            r"^(?:string|pointer|number)(?:_nocheck)?$|^string_|_string$|^va_format|snprintf|scnprintf|^v?sprintf$|hex_dump|^k?v?asprintf",
+            r"^crc(?:16|32|32c)(?:_|$)|^(?:crypto|cipher|aes|aesti|aesni|xts)_\w*crypt",
         ),
     ),
     Generic(
         "allocates what its caller asked for, or frees what its caller gave",
         (
             r"k?v?[mzc]alloc|krealloc|kmem_cache|^k(?:v|z)?free|^(?:__)?(?:slab_alloc|slab_free|cache_alloc|cache_grow)",
-            r"alloc_pages?|^(?:new|allocate)_slab|^alloc_slab|^get_page_from_freelist|^(?:prep_new|__free|free)_pages?$"
+            r"alloc_(?:\w+_)?pages?(?:_|$)|^(?:new|allocate)_slab|^alloc_slab|^get_page_from_freelist|^(?:prep_new|_*free(?:_\w+)?)_pages?(?:_\w+)?$"
             r"|^post_alloc_hook|page_owner|^folio_alloc|^v(?:free|unmap)|^__vunmap|^fallback_alloc|^__alloc_percpu",
         ),
     ),
@@ -94,7 +94,7 @@ GENERIC: tuple[Generic, ...] = (
         (
             r"^_*rb_(?:erase|insert|next|prev|first|last|link|replace)",
             r"atomic(?:64|_long)?_(?:dec|inc|read|set|add|sub|or|and|xor|fetch|xchg|cmpxchg|try|andnot)|refcount_",
-            r"^kref_|^seqprop_|list_(?:add|del|move|replace|splice)|^_?compound_head|^(?:arch_|_)*(?:test|set|clear|change)(?:_and_\w+)?_bit",
+            r"^kref_|^_*seqprop_|^_*rh(?:ash|l)?t(?:able)?_(?:lookup|insert|remove)|list_(?:add|del|move|replace|splice)|^_?compound_head|^(?:arch_|_)*(?:test|set|clear|change)(?:_and_\w+)?_bit",
             r"^_?dput$|^(?:fast|retain|lockref_put)_d(?:put|entry)|^iput$",
         ),
     ),
@@ -119,7 +119,7 @@ GENERIC: tuple[Generic, ...] = (
     Generic(
         "stops or awaits what somebody else set up",
         (
-            r"^_*(?:flush|cancel|try_to_grab|drain|destroy)_(?:\w+_)?(?:work|pending|workqueue)|^(?:try_to_)?del_timer"
+            r"^_*cleanup_srcu_struct|^_*(?:flush|cancel|try_to_grab|drain|destroy)_(?:\w+_)?(?:work|pending|workqueue)|^(?:try_to_)?del_timer"
             r"|^timer_delete|^complete(?:_all)?$|^wait_for_co|^(?:do_)?wait_for_common|wake_up|^finish_wait|^kthread_stop",
         ),
     ),

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 
 from harness.evidence.crash.guilty import Where
 from harness.evidence.crash.values import Kind, Severity
+
+
+class Reason(StrEnum):
+    """Where the reason stands that the title's ``{reason}`` gives."""
+
+    HERE = "here"
+    BEFORE = "before"
+    """In the message before."""
+    BEHIND = "behind"
+    """In the message behind."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +25,8 @@ class Format:
     """One kind of crash.
 
     ``title`` may use the pattern's groups and two more: ``{where}`` is `` in FUNCTION``, ``{access}`` is `` Read`` or
-    `` Write``; both are empty when the report does not say.
+    `` Write``; both are empty when the report does not say. ``{reason}`` is ``: `` and the
+    text of the message beside it, or empty.
     """
 
     kind: Kind
@@ -35,6 +47,9 @@ class Format:
     unnamed: str = ""
     """The title of a report that should name a function and does not, ``{said}`` for its first line; empty: the title
     with `` in corrupted``."""
+    reason: Reason = Reason.HERE
+    passing: bool = False
+    """A remark, when a kernel boots behind it."""
 
 
 def row(  # noqa: PLR0917 - the columns of a table, in their order
@@ -50,10 +65,14 @@ def row(  # noqa: PLR0917 - the columns of a table, in their order
     stamped: bool = False,
     alone: str = "",
     unnamed: str = "",
+    reason: Reason = Reason.HERE,
+    passing: bool = False,
 ) -> Format:
     """A row of a table; ``pattern`` is compiled."""
     markers = (markers,) if isinstance(markers, str) else markers
-    return Format(kind, markers, re.compile(pattern), title, severity, where, skip, stamped, alone, unnamed)
+    return Format(
+        kind, markers, re.compile(pattern), title, severity, where, skip, stamped, alone, unnamed, reason, passing
+    )
 
 
 FUNCTION = r"(?P<function>[A-Za-z_][\w.]*)(?:\+0x[0-9a-f]+)?(?:/0x[0-9a-f]+)?"

@@ -10,12 +10,22 @@ _NUMBERS = (
     (re.compile(r"(?<![\w.-])-?\d+(?![\w-]|\.\d)|\d{5,}"), "NUM"),
 )
 _LONGEST = 120
+_SMALL = 4
+"""Digits of a number that a reason may need: a domain, a processor, an error."""
 
 
 def normal(text: str) -> str:
     """Running text without addresses, offsets and numbers, in one line that a person can read."""
     for pattern, replacement in _NUMBERS:
         text = pattern.sub(replacement, text)
+    return " ".join(text.split())[:_LONGEST].strip()
+
+
+def quoted(text: str) -> str:
+    """A reason in one line, without addresses, offsets and large numbers."""
+    for pattern, replacement in _NUMBERS[:2]:
+        text = pattern.sub(replacement, text)
+    text = re.sub(rf"\d{{{_SMALL + 1},}}", "NUM", text)
     return " ".join(text.split())[:_LONGEST].strip()
 
 

@@ -1,94 +1,28 @@
-"""The tables of physical RAM that x86 kernels and Xen print when they start: BIOS-e820 and what is made of it.
-
-Kernels before 3.5 and Xen before 4.14 print the first address behind an entry, later ones the last inside it.
-docs/memory-maps.md shows a line of each form.
-"""
+"""The tables of physical RAM that x86 kernels and Xen print when they start: BIOS-e820 and what is made of it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from harness.evidence.klog import Line
+from harness.evidence.listings.e820forms import (
+    BIOS,
+    CHANGE,
+    EFI_TYPES,
+    ENTRIES,
+    GAP,
+    NAMES,
+    OPENINGS,
+    UNSURE,
+    Form,
+    entry_of,
+    kind_of,
+)
 from harness.evidence.listings.entries import WORD, LogEntry, LogMap, MapKind, OddEntry, Remark
-from harness.evidence.listings.maplines import Place, begins, candidates, opening
-from harness.evidence.maps import e820
-from harness.evidence.maps.efimap import EfiRegion
+from harness.evidence.listings.maplines import Place, begins, candidates
 from harness.evidence.ranges import Range
-
-_HEX = r"[0-9a-f]{1,24}"
-_WORDS = {
-    "usable": 1,
-    "system ram": 1,
-    "reserved": 2,
-    "device reserved": 2,
-    "acpi data": 3,
-    "acpi tables": 3,
-    "acpi nvs": 4,
-    "acpi non-volatile storage": 4,
-    "unusable": 5,
-    "unusable memory": 5,
-    "persistent memory": 7,
-    "persistent memory (legacy)": 12,
-    "soft reserved": 0xEFFFFFFF,
-}
-"""e820_print_type() of every version, Xen's print_e820_memory_map(), and /sys/firmware/memmap; by e820 type."""
-_EFI_TYPES = {1: 7, 3: 9, 4: 10, 5: 8, 7: 14, 12: 14, 0xEFFFFFFF: 7}
-"""Those firmware's types that do_add_efi_memmap() and the EFI stub make such an entry of; the others are Reserved."""
-_SOFT_RESERVED, _SPECIFIC_PURPOSE = 0xEFFFFFFF, 1 << 18
-_RAM_ATTRIBUTES = 0xF
-_WHAT = (
-    r"(?P<what>(?:"
-    + "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in sorted(_WORDS, key=len, reverse=True))
-    + r")(?![\w-])|(?:persistent(?:\s+RAM)?\s+\()?type\s+(?P<type>\d{1,10})\b)"
-)
-
-
-_FIRST_WORDS = "|".join(sorted({word.split()[0] for word in _WORDS} | {"type"}))
-
-
-class Form(StrEnum):
-    """How an entry is printed."""
-
-    BRACKETS = "BIOS-e820: [mem 0x...-0x...] usable"
-    DASH = "BIOS-e820: ... - ... (usable)"
-    XEN = "(XEN)  [..., ...] (usable)"
-    XEN_DASH = "(XEN)  ... - ... (usable)"
-    SYSFS = "0x...-0x... System RAM"
-
-
-_WHO = r"(?:BIOS-[\w-]{1,16}|Xen|user|modified|extended|reserve\s+setup_data|EFI)"
-_OPENINGS = (
-    opening(Form.BRACKETS.name, "[mem", rf"\b{_WHO}:\s*(?=\[mem\b)"),
-    opening(Form.DASH.name, " -", rf"\b{_WHO}:\s*(?={_HEX}\s+-)"),
-    opening(Form.DASH.name, "0000", rf"\b{_WHO}:\s*(?=[0-9a-f]{{16}}\s*$)"),
-    opening(Form.XEN.name, "[0000", r"(?=\[[0-9a-f]{16},(?:\s+[0-9a-f]{16}\]|\s*$))"),
-    opening(
-        Form.XEN_DASH.name,
-        "0000",
-        r"(?<![0-9a-f])(?<!- )(?=[0-9a-f]{16}(?:\s+-(?:\s+[0-9a-f]{16}(?:\s+(?:\(|type\b)|\s*$)|\s*$)|\s*$))",
-    ),
-    opening(Form.SYSFS.name, "-0x", rf"^[\s>]*(?=0x{_HEX}-0x{_HEX}\s+[A-Z])"),
-    opening("gap", "[gap", rf"\b{_WHO}:\s*(?=\[gap\b)"),
-    opening("change", "e820", r"\be820:\s+(?:update|remove)\s+(?=\[mem\b)|\be820\s+(?:update|remove)\s+range:\s+"),
-    opening("header", "ram map:", r"\bRAM map:"),
-    opening("stray", "[mem", rf"(?<![\w-])[\w-]{{1,40}}:\s*(?=\[mem\s+0x{_HEX}-0x{_HEX}\]\s+(?:{_FIRST_WORDS})\b)"),
-)
-_ENTRIES = {
-    Form.BRACKETS: re.compile(rf"\[mem\s+0x(?P<start>{_HEX})\s*-\s*0x(?P<last>{_HEX})\]\s+{_WHAT}", re.IGNORECASE),
-    Form.DASH: re.compile(rf"(?P<start>{_HEX})\s+-\s+(?P<end>{_HEX})\s+\(?{_WHAT}", re.IGNORECASE),
-    Form.XEN: re.compile(rf"\[(?P<start>{_HEX}),\s+(?P<last>{_HEX})\]\s+\(?{_WHAT}", re.IGNORECASE),
-    Form.XEN_DASH: re.compile(rf"(?P<start>{_HEX})\s+-\s+(?P<end>{_HEX})\s+\(?{_WHAT}", re.IGNORECASE),
-    Form.SYSFS: re.compile(rf"0x(?P<start>{_HEX})-0x(?P<last>{_HEX})\s+{_WHAT}", re.IGNORECASE),
-}
-_GAP = re.compile(rf"\[gap\s+0x(?P<start>{_HEX})\s*-\s*0x(?P<last>{_HEX})\]", re.IGNORECASE)
-_BIOS = ("bios-e820", "bios-e801", "bios-88")
-_UNSURE = (Form.SYSFS, Form.XEN, Form.XEN_DASH)
-"""Whatever begins like these but goes on otherwise is no damaged entry but something else."""
-_CHANGE = re.compile(r"e820:?\s+(?:update|remove)\b.*", re.IGNORECASE)
-_NAMES = {Form.XEN: "Xen", Form.XEN_DASH: "Xen", Form.SYSFS: "/sys/firmware/memmap"}
 
 
 @dataclass
@@ -156,11 +90,11 @@ class _Reader:
         said = match.groupdict()
         start = int(said["start"], 16)
         end = int(said["last"], 16) + 1 if said.get("last") else int(said["end"], 16)
-        kind = int(said["type"]) if said["type"] else _WORDS[" ".join(said["what"].split()).casefold()]
+        kind = kind_of(match)
         if not start < end <= WORD:
             table = self.table(who, line, None)
             why = "it is empty" if start == end else f"its end {end:#x} is none"
-            table.odd.append(OddEntry(table.count, line, _EFI_TYPES.get(kind, 0), start, why))
+            table.odd.append(OddEntry(table.count, line, EFI_TYPES.get(kind, 0), start, why))
             return
         where = Range(start, end)
         table = self.table(who, line, where)
@@ -168,7 +102,7 @@ class _Reader:
             table.remarks.append(Remark(line, "the same entry once more, which counts once"))
             return
         table.ranges.add(where)
-        table.entries.append(_entry(table.count, where, kind, line))
+        table.entries.append(entry_of(table.count, where, kind, line))
 
     def damage(self, who: str, place: Place) -> None:
         """An entry cannot be read: neither can its table."""
@@ -190,7 +124,7 @@ class _Reader:
 
     def gap(self, text: str) -> None:
         """No memory, the kernel says."""
-        match = _GAP.match(text)
+        match = GAP.match(text)
         if match is None or int(match["start"], 16) > int(match["last"], 16):
             return
         gaps = self._first if self._closed else self.tables[-1].gaps
@@ -205,7 +139,7 @@ class _Reader:
 def e820_tables(lines: Sequence[Line]) -> tuple[tuple[LogMap, ...], tuple[Remark, ...]]:
     """Every such table of a log, in order, and what is wrong with those that are not whole."""
     reader = _Reader()
-    for name, begin, place in begins(_OPENINGS, lines):
+    for name, begin, place in begins(OPENINGS, lines):
         if name in Form.__members__:
             _read(reader, Form[name], _who(Form[name], begin[0]), place)
         else:
@@ -217,12 +151,12 @@ def e820_tables(lines: Sequence[Line]) -> tuple[tuple[LogMap, ...], tuple[Remark
 
 
 def _who(form: Form, begin: str) -> str:
-    return _NAMES.get(form) or " ".join(begin.strip(" :\t\n").split())
+    return NAMES.get(form) or " ".join(begin.strip(" :\t\n").split())
 
 
 def _garbled(who: str) -> bool:
     """Has a console lost characters of the word in front?"""
-    return who.lower().startswith("bios-") and who.lower() not in _BIOS
+    return who.lower().startswith("bios-") and who.lower() not in BIOS
 
 
 def _other(reader: _Reader, name: str, place: Place) -> None:
@@ -234,29 +168,22 @@ def _other(reader: _Reader, name: str, place: Place) -> None:
     elif name == "gap":
         reader.gap(place.shown)
     else:
-        match = _CHANGE.search(place.text[place.index])
+        match = CHANGE.search(place.text[place.index])
         reader.change(place.line, match[0].strip() if match is not None else place.shown)
 
 
 def _read(reader: _Reader, form: Form, who: str, place: Place) -> None:
-    for candidate, _ in candidates(place, _OPENINGS):
-        match = None if _garbled(who) else _ENTRIES[form].match(candidate)
+    for candidate, _ in candidates(place, OPENINGS):
+        match = None if _garbled(who) else ENTRIES[form].match(candidate)
         if match is not None:
             reader.entry(who, match, place.line)
             return
-    if form not in _UNSURE or reader.goes_on(who, place.line):
+    if form not in UNSURE or reader.goes_on(who, place.line):
         reader.damage(who, place)
 
 
 def _illegible(text: str) -> str:
     return f"an entry is not as it is printed: {text.strip()[:120]!r}"
-
-
-def _entry(number: int, where: Range, kind: int, line: int) -> LogEntry:
-    attributes = _RAM_ATTRIBUTES | (_SPECIFIC_PURPOSE if kind == _SOFT_RESERVED else 0)
-    region = EfiRegion(_EFI_TYPES.get(kind, 0), where, attributes)
-    words = e820.TYPE_NAMES.get(kind, f"type {kind}")
-    return LogEntry(number, region, line, words=words, attributes_known=False)
 
 
 def _map(item: _Table) -> LogMap:

@@ -133,17 +133,15 @@ def _pieces(where: Range, squeeze: _Squeeze, memory_bytes: int) -> Iterator[tupl
 
 
 def _placed(entry: LogEntry, piece: Range, start: int) -> Piece:
-    said = [f"mem{entry.number:02}"]
+    # The name ends at the first comma; what follows was changed.
+    said = [f"mem{entry.number:02} {entry.words}".rstrip()]
     if start != piece.start:
         said.append(f"was at {piece.start:#x}")
     if piece != entry.region.range:
         said.append(f"{piece.size_bytes:#x} of {entry.region.range.size_bytes:#x} bytes")
-    odd = entry.region.attributes & ~RUNTIME
-    if entry.words:
-        said.append(entry.words)
-    elif not entry.attributes_known:
-        said.append("attributes unknown")
-    elif odd != _USUAL:
+    if not entry.words and not entry.attributes_known:
+        said[0] += " (attributes unknown)"
+    elif not entry.words and entry.region.attributes & ~RUNTIME != _USUAL:
         said.append(f"attributes were {entry.region.attributes:#x}")
     kind = RangeType.of(entry.region.type)
     return Piece(start, piece.size_bytes, kind, (entry.number,), ", ".join(said), was_at=piece.start)

@@ -107,8 +107,11 @@ def _join(low: Piece, high: Piece) -> Piece:
 
 
 def told(piece: Piece) -> str:
-    """What a joined piece is made of, such as ``mem03-mem07, mem09: 6 joined, 0x3000 boot-services-data in it``."""
-    text = f"{numbers_text(piece.numbers)}: {len(set(piece.numbers))} joined"
+    """What a joined piece is made of: ``mem03-mem07+mem09 joined, was at 0x5000, 0x3000 of boot-services-data in it``.
+
+    As in any note of the import, the name ends at the first comma and what was changed follows.
+    """
+    text = f"{numbers_text(piece.numbers)} joined"
     if piece.was_at != piece.at:
         text += f", was at {piece.was_at:#x}"
     others = [f"{size:#x} of {kind}" for kind, size in piece.mixed if kind is not piece.type]
@@ -116,11 +119,11 @@ def told(piece: Piece) -> str:
 
 
 def numbers_text(numbers: Sequence[int]) -> str:
-    """``mem00-mem03, mem05``"""
+    """``mem00-mem03+mem05``"""
     runs: list[list[int]] = []
     for number in sorted(set(numbers)):
         if runs and number == runs[-1][1] + 1:
             runs[-1][1] = number
         else:
             runs.append([number, number])
-    return ", ".join(f"mem{first:02}" + (f"-mem{last:02}" if last > first else "") for first, last in runs)
+    return "+".join(f"mem{first:02}" + (f"-mem{last:02}" if last > first else "") for first, last in runs)

@@ -34,8 +34,10 @@ def whole_pages(entries: Sequence[LogEntry]) -> tuple[tuple[LogEntry, ...], tupl
             where = where.pages
         if kept and kept[-1].region.range.end > where.start:
             where = _share(kept, where)
-        if where.size_bytes:
-            kept.append(_moved(entry, where))
+        if where == entry.region.range:
+            kept.append(entry)
+        elif where.size_bytes:
+            kept.append(replace(_moved(entry, where), words=f"{entry.words} (in whole pages)"))
         else:
             dropped.append(entry)
     return guessed(kept), tuple(dropped)
