@@ -20,7 +20,7 @@ LIBRARY_PATH = tuple(
     for name in ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib")
 )
 """Where shared libraries are looked for; no LD_LIBRARY_PATH, so that the same host gives the same initramfs."""
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROGRAM_TIMEOUT_S = 60.0
 HELPERS = ("hkexec", "hstress", "hruntime")
 """Programs of our own in the guest, one C file each; see the comment at the top of each."""
@@ -105,7 +105,7 @@ def find_program(name: str, package: str) -> Path:
     Raises:
         HostError: it is not there.
     """
-    path = shutil.which(name) or shutil.which(name, path=_SYSTEM_PATH)
+    path = shutil.which(name) or shutil.which(name, path=SYSTEM_PATH)
     if path is None:
         raise HostError(f"the program {name} is not installed", hint=f"install the Debian package {package}")
     return Path(path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.errors import HostError
 
-_CCACHE_LINKS = Path("/usr/lib/ccache")
+CCACHE_LINKS = Path("/usr/lib/ccache")
 """Where Debian's ccache has links that are called as the compilers are. The name in the command stays ``gcc``, so
 installing ccache later does not make make build everything again."""
 PROGRAMS: Mapping[str, str] = {
@@ -75,8 +75,8 @@ def environment(cache_root: Path, work: Path) -> dict[str, str]:
         "CCACHE_NOHASHDIR": "1",
         "CCACHE_MAXSIZE": "2G",
     }
-    if (_CCACHE_LINKS / "gcc").exists():
-        kept["PATH"] = f"{_CCACHE_LINKS}:{kept.get('PATH', os.defpath)}"
+    if (CCACHE_LINKS / "gcc").exists():
+        kept["PATH"] = f"{CCACHE_LINKS}:{kept.get('PATH', os.defpath)}"
     return kept
 
 

@@ -31,7 +31,7 @@ def test_the_versions_say_what_goes_in(found: GuestTools) -> None:
 
 
 def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(tools, "_SYSTEM_PATH", str(tmp_path))
+    monkeypatch.setattr(tools, "SYSTEM_PATH", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HostError, match="kexec is not installed") as caught:
         find_program("kexec", "kexec-tools")

@@ -13,11 +13,7 @@ from support.words import Told
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 FAIL, ERROR, UNSUPPORTED = Status.FAIL, Status.ERROR, Status.UNSUPPORTED
-
-
 SAMPLE = "samples/2-up-esrt.bin"
 
 

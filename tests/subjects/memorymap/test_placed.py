@@ -12,14 +12,8 @@ from support.words import Told
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 MADE = "placement-made-map"
-
-
 TWIN = "placement-low-hole-twin"
-
-
 FAIL, ERROR = Status.FAIL, Status.ERROR
 
 

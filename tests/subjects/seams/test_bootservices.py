@@ -14,11 +14,7 @@ from support.words import Told
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 FAIL, ERROR, UNSUPPORTED = Status.FAIL, Status.ERROR, Status.UNSUPPORTED
-
-
 LEVELS = "seams-five-levels"
 """Three kernels by kexec_file_load, two CPUs; the second has no5lvl."""
 

@@ -13,17 +13,9 @@ from support.words import Told
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 RTPROP, INITRD = "tables-rtprop-6.1", "tables-initrd-7.2"
-
-
 RAMDISK = "RAMDISK: [mem 0xffe9c7ff41ffed8b-0x185eac8487ffefff]"
-
-
 NO_PLACE = "Cannot find place for new RAMDISK of size 1762284615264894974"
-
-
 NO_ROOT = "VFS: Unable to mount root fs on unknown-block(0,0)"
 
 

@@ -12,8 +12,6 @@ from support.words import Told
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 RTPROP, INITRD = "tables-rtprop-6.1", "tables-initrd-7.2"
 
 

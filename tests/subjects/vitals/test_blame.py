@@ -11,14 +11,8 @@ from support.words import Told
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 MADE = "placement-made-map"
-
-
 RESET = "placement-kexec-low-6.1"
-
-
 FAIL, ERROR = Status.FAIL, Status.ERROR
 
 

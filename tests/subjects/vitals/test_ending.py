@@ -14,10 +14,7 @@ from harness.model.causes import Cause, Status
 from harness.model.record import EndKind
 
 CopyOf = Callable[[str], Copy]
-
-
 FAIL, ERROR, UNSUPPORTED = Status.FAIL, Status.ERROR, Status.UNSUPPORTED
-
 
 ENDS: dict[str, tuple[Edit, Status, Cause, int]] = {
     "panic": (lambda c: c.end_at(2, "userspace", "panic"), FAIL, Cause.SILENT_PANIC, 2),

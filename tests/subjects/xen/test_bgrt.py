@@ -16,8 +16,6 @@ from support.xen_records import (
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 FAIL, ERROR = Status.FAIL, Status.ERROR
 
 

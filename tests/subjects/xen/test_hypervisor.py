@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from support.damage import expecting
 from support.records import Copy, Edit
 from support.verdicts import check_of, said, verdict_is
 from support.words import Told
@@ -12,16 +13,14 @@ from support.xen_records import (
     KEXEC,
     MAPBS,
     REFUSED,
+    UNUSABLE,
     console,
 )
 
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 FAIL, ERROR = Status.FAIL, Status.ERROR
-
 
 NOT_PROVED: dict[str, tuple[bytes, bytes]] = {
     "another version": (b"(XEN) Xen version 4.17.7", b"(XEN) Xen version 4.18.7"),
@@ -101,3 +100,30 @@ def test_xen_on_32_bit_firmware(copy_of: CopyOf) -> None:
     run = check_of(verdict, "run")
     assert (run.status, run.cause) == (Status.UNSUPPORTED, Cause.NO_CAPABILITY)
     assert run.hint == "xen.efi is for 64-bit firmware: use ovmf-x64."
+
+
+# All that dom0 takes
+
+
+@pytest.fixture
+def protected(copy_of: CopyOf) -> Copy:
+    return expecting(copy_of(REFUSED), {"xen_tables": "protected"})
+
+
+def test_all_that_dom0_takes_is_kept(protected: Copy, told: Told) -> None:
+    verdict = told(protected.judge())
+    assert verdict.status is Status.PASS
+    assert "RTPROP" in told(check_of(verdict, "xen_tables")).summary
+
+
+def test_a_table_that_dom0_takes_from_memory_that_is_not_kept(protected: Copy, told: Told) -> None:
+    console(protected, UNUSABLE.encode(), b"RTPROP=0x3bfff100 ".ljust(len(UNUSABLE)))
+    verdict_is(told(protected.judge()), FAIL, Cause.XEN_TABLE_UNPROTECTED, 1, "RTPROP", "EfiBootServicesData")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(b" type=", b" kind="), (b"efi: ", b"ifi: ")], ids=["no map", "no list of tables"]
+)
+def test_what_dom0_takes_is_not_known(protected: Copy, told: Told, old: bytes, new: bytes) -> None:
+    check = told(check_of(console(protected, old, new).judge(), "xen_tables"))
+    assert (check.status, check.cause) == (ERROR, Cause.MISSING_REPORT)

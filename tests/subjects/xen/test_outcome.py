@@ -23,11 +23,7 @@ from support.xen_records import (
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 FAIL, ERROR = Status.FAIL, Status.ERROR
-
-
 ESRT_GUID = bytes.fromhex("63a222b1 6136 684f 9929 78f8b0d62180")
 
 
