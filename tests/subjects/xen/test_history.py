@@ -10,7 +10,7 @@ from support.verdicts import check_of
 from support.words import Told
 from support.xen_records import LOST, rewrite
 
-from harness.model.verdict import Cause, Status
+from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
 BORDERS = ("xen", "dom0", "up")
