@@ -15,7 +15,7 @@ from harness.cache import default_cache
 from harness.cli import setting
 from harness.cli.exits import Exit
 from harness.errors import InputError, Interrupted
-from harness.kernel import built
+from harness.kernel.build import built
 from harness.kernel.hypervisors import resolve_hypervisor
 from harness.kernel.listing import Listed, listing
 from harness.kernel.registry import Registry, resolve

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from harness.cache import Cache
 from harness.errors import HostError, InputError
-from harness.kernel import built, fetch
+from harness.kernel.build import built
+from harness.kernel.debian import fetch
 from harness.kernel.entries import DebianEntry, Entry, HypervisorEntry, TwinEntry
 from harness.kernel.hypervisors import resolve_hypervisor
 from harness.kernel.registry import Registry, fetched

@@ -11,10 +11,13 @@ from pathlib import Path
 
 from harness.cache import Cache, sha256_of
 from harness.errors import HostError, InputError
-from harness.kernel import built, deb, entries, fetch, images
-from harness.kernel.apt import Machine
+from harness.kernel import entries
+from harness.kernel.build import built
+from harness.kernel.build.recipe import Recipe, read_recipe
+from harness.kernel.debian import deb, fetch
+from harness.kernel.debian.apt import Machine
 from harness.kernel.entries import DebianEntry, Entry, FileEntry, HypervisorEntry, SourceEntry, TwinEntry
-from harness.kernel.recipe import Recipe, read_recipe
+from harness.kernel.image import images
 from harness.model.kernel import KernelImage
 
 Progress = Callable[[str], None]

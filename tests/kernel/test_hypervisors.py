@@ -6,7 +6,7 @@ import pytest
 
 from harness.cache import Cache
 from harness.errors import HostError, InputError
-from harness.kernel.apt import Machine
+from harness.kernel.debian.apt import Machine
 from harness.kernel.hypervisors import resolve_hypervisor
 from harness.kernel.listing import listing
 from harness.kernel.registry import Registry, resolve

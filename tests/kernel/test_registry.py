@@ -7,7 +7,7 @@ import pytest
 from harness.cache import Cache
 from harness.errors import HostError, InputError
 from harness.kernel import registry as registries
-from harness.kernel.apt import Machine
+from harness.kernel.debian.apt import Machine
 from harness.kernel.listing import listing
 from harness.kernel.registry import Registry, fetched
 from harness.model.kernel import Capability, KernelImage

@@ -13,10 +13,11 @@ from pydantic import ValidationError
 from harness import clock
 from harness.cache import Cache
 from harness.errors import HostError
-from harness.kernel import images, packages, sources
-from harness.kernel.apt import Machine, Progress, Suite, SuiteMissing
+from harness.kernel.debian import packages, sources
+from harness.kernel.debian.apt import Machine, Progress, Suite, SuiteMissing
+from harness.kernel.debian.packages import Bundle, Package
 from harness.kernel.entries import DebianEntry
-from harness.kernel.packages import Bundle, Package
+from harness.kernel.image import images
 from harness.model.base import Value
 from harness.model.kernel import KernelImage, PackageRef
 

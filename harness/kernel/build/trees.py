@@ -16,10 +16,11 @@ from pydantic import ValidationError
 from harness import clock
 from harness.cache import Cache, sha256_of
 from harness.errors import HostError, InputError
-from harness.kernel import deb, directories, fetch
-from harness.kernel.apt import Machine, Progress
+from harness.kernel.build import directories
+from harness.kernel.debian import deb, fetch
+from harness.kernel.debian.apt import Machine, Progress
+from harness.kernel.debian.packages import Package, version_key
 from harness.kernel.entries import SourceOrigin
-from harness.kernel.packages import Package, version_key
 from harness.model.base import Value
 from harness.model.kernel import PackageRef
 
