@@ -10,11 +10,10 @@ from harness.cache import Cache
 from harness.errors import HostError, InputError
 from harness.kernel.build import build as builds
 from harness.kernel.build import built
+from harness.kernel.build.recipe import SourceOrigin
 from harness.kernel.build.trees import Tree, find_tree
 from harness.kernel.debian.apt import Machine
-from harness.kernel.entries import SourceOrigin
-from harness.kernel.listing import listing
-from harness.kernel.registry import resolve
+from harness.kernel.registry import listing, resolve
 
 from . import source
 from .conftest import FakeApt

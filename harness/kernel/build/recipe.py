@@ -1,19 +1,46 @@
-"""What a kernel of kind ``source`` or ``twin`` is made of: every text that decides, read and hashed."""
+"""What a kernel is built of: every text that decides, and a hash of them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from harness.errors import InputError
-from harness.kernel.entries import SourceEntry, SourceOrigin, TwinEntry
+from pydantic import Field, model_validator
+
+from harness.kernel.debian.asked import Pin, Suites
+from harness.model.base import Value
 
 BASES = ("tinyconfig", "defconfig")
 _FORMAT = 1
 """Raise when the build makes something else of the same recipe."""
+
+
+class SourceOrigin(Value):
+    """Where the source comes from: exactly one of ``debian``, ``tree`` and ``tarball``."""
+
+    debian: str | None = Field(
+        default=None,
+        pattern=r"^linux-source-\d+\.\d+$",
+        description="Debian's package of the source, patches applied.",
+        examples=["linux-source-6.12"],
+    )
+    suites: Suites | None = Field(default=None, description="Where to look for the package.")
+    pin: Pin | None = None
+    tree: str | None = Field(default=None, min_length=1, description="A directory, perhaps of git; it is not changed.")
+    tarball: str | None = Field(default=None, min_length=1, description="linux-VERSION.tar.xz or the like.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(item is not None for item in (self.debian, self.tree, self.tarball)) != 1:
+            raise ValueError("needs exactly one of debian, tree and tarball")
+        if (self.debian is None) != (self.suites is None):
+            raise ValueError("needs debian and suites together")
+        if self.pin is not None and self.debian is None:
+            raise ValueError("has a pin, which only a Debian package can have")
+        return self
 
 
 @dataclass(frozen=True)
@@ -68,60 +95,3 @@ class Recipe:
             if self.base != "file"
             else f"file-{hashlib.sha256(self.base_text.encode(errors='surrogateescape')).hexdigest()[:8]}"
         )
-
-
-def read_recipe(
-    entry: SourceEntry | TwinEntry, place: Path, original: SourceEntry | None, origin_place: Path
-) -> Recipe:
-    """Read the parts that an entry names.
-
-    Args:
-        entry: What is built.
-        place: The file of ``entry``.
-        original: The entry that ``entry`` is a twin of, if it is one.
-        origin_place: The file of ``original``; for no twin the same as ``place``.
-
-    Raises:
-        InputError: a part is missing or cannot be read.
-    """
-    source = original if isinstance(entry, TwinEntry) else entry
-    if source is None:
-        raise ValueError("a twin needs its original")
-    home = origin_place.parent
-    is_file = source.config.base not in BASES
-    fragments = [_part(name, origin_place, "fragments", ".config") for name in source.config.fragments]
-    patches = [_part(name, origin_place, "patches", ".patch") for name in source.patches]
-    localversion = source.localversion
-    if isinstance(entry, TwinEntry):
-        fragments += [_part(name, place, "fragments", ".config") for name in entry.fragments]
-        patches += [_part(name, place, "patches", ".patch") for name in entry.patches]
-        # so that an epoch cannot be taken for one of the original's kernel
-        localversion = f"{localversion}+{entry.name.partition('+')[2] or entry.name}"
-    return Recipe(
-        name=entry.name,
-        origin=source.source,
-        place=home,
-        base="file" if is_file else source.config.base,
-        base_text=_read(home / Path(source.config.base).expanduser(), origin_place, "config.base") if is_file else "",
-        fragments=tuple(fragments),
-        patches=tuple(patches),
-        localversion=localversion,
-    )
-
-
-def _part(name: str, place: Path, kind: str, suffix: str) -> Part:
-    path = place.parent / Path(name).expanduser() if "/" in name else place.parent / kind / f"{name}{suffix}"
-    return Part(name, path, _read(path, place, kind, _known(path.parent, suffix) if "/" not in name else ()))
-
-
-def _read(path: Path, place: Path, key: str, known: Sequence[str] = ()) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or str(error))
-        hint = f"there are {', '.join(known)}; or give a path with a slash in it" if known else ""
-        raise InputError(f"{place}: {key}: {path}: {reason}", hint=hint) from error
-
-
-def _known(directory: Path, suffix: str) -> tuple[str, ...]:
-    return tuple(sorted(path.name.removesuffix(suffix) for path in directory.glob(f"*{suffix}")))
