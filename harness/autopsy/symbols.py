@@ -10,7 +10,7 @@ from harness.cache import Cache
 from harness.evidence.code import fvolume
 from harness.evidence.code.fvolume import ImageKey
 from harness.evidence.code.symbols import SymbolTable
-from harness.kernel.symbols import kernel_symbols
+from harness.kernel.image.symbols import kernel_symbols
 from harness.model.kernel import KernelImage
 
 

@@ -65,7 +65,7 @@ def _reports(data: bytes, table: SymbolTable | None, *, every: bool) -> Sequence
 def _symbols(name: str | None) -> SymbolTable | None:
     if name is None:
         return None
-    from harness.kernel.symbols import read_file  # most logs have names, and need no kernel
+    from harness.kernel.image.symbols import read_file  # most logs have names, and need no kernel
 
     found = read_file(Path(name))
     if isinstance(found, Defect):

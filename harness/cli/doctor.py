@@ -16,8 +16,7 @@ from harness.host import speed
 from harness.host.accel import AUTO, choose_accel
 from harness.host.doctor import diagnose, diagnosis_json, diagnosis_text
 from harness.host.probe import Finding, Host, probe
-from harness.kernel.hypervisors import resolve_hypervisor
-from harness.kernel.registry import Registry, resolve
+from harness.kernel.registry import Registry, resolve, resolve_hypervisor
 from harness.load.matrix import DEFAULT_FIRMWARE
 from harness.load.scenarios import Variant, find_files, load_files
 from harness.model.kernel import way_out

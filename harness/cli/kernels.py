@@ -15,10 +15,10 @@ from harness.cache import default_cache
 from harness.cli import setting
 from harness.cli.exits import Exit
 from harness.errors import InputError, Interrupted
-from harness.kernel import built
-from harness.kernel.hypervisors import resolve_hypervisor
-from harness.kernel.listing import Listed, listing
-from harness.kernel.registry import Registry, resolve
+from harness.kernel.build import built
+from harness.kernel.kinds.kind import Listed
+from harness.kernel.kinds.table import BY_NAME
+from harness.kernel.registry import Registry, bring, listing
 from harness.load.scenarios import find_files, load_files
 from harness.load.selection import runs_by_default
 
@@ -68,17 +68,8 @@ def fetch(options: argparse.Namespace) -> Exit:
     if options.needed:
         names += _needed(options, registry)
     for name in dict.fromkeys(names):
-        recipe = registry.recipe(name)
-        if name in registry.hypervisors:
-            xen = resolve_hypervisor(name, registry, cache, refresh=options.refresh, progress=_say)
-            print(f"{name}: {xen.packages[0].version}", flush=True)
-            continue
-        if recipe is not None:
-            source = built.source(recipe, cache, refresh=options.refresh, progress=_say)
-            print(f"{name}: source {source.title}; harness kernels build {name} builds it", flush=True)
-            continue
-        kernel = resolve(name, registry, cache, refresh=options.refresh, progress=_say)
-        print(f"{name}: {kernel.release}", flush=True)
+        brought = bring(name, registry, cache, refresh=options.refresh, progress=_say)
+        print(f"{name}: {brought}", flush=True)
     return Exit.OK
 
 
@@ -146,27 +137,18 @@ def _needed(options: argparse.Namespace, registry: Registry) -> list[str]:
     for variant in load_files(find_files(setting.places(options).scenarios)):
         if runs_by_default(variant):
             found |= {variant.scenario.kernel, *(kexec.kernel or "" for kexec in variant.scenario.following)}
-    return [name for name in registry.names if name in found and registry.recipe(name) is None]
+    return [name for name in registry.names if name in found and not registry.is_built(name)]
 
 
 def _line(row: Listed) -> str:
     if not row.fetched:
-        return f"{row.name:24} {_ABSENT[row.kind]:13} {row.description}"
+        return f"{row.name:24} {BY_NAME[row.kind].absent:13} {row.description}"
     lacks = [str(name) for name, decision in (row.capabilities or {}).items() if not decision.possible]
     size = f"{(row.image_bytes or 0) / 2**20:.1f} MiB"
     return (
         f"{row.name:24} {row.release or '':34} {row.suite or row.kind:18} {size:>9}  {(row.image_sha256 or '')[:12]}"
         f"{'  lacks ' + ', '.join(lacks) if lacks else ''}"
     )
-
-
-_ABSENT = {
-    "debian": "not fetched",
-    "hypervisor": "not fetched",
-    "file": "a file here",
-    "source": "not built",
-    "twin": "not built",
-}
 
 
 def _say(message: str) -> None:

@@ -7,7 +7,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from harness.cli import setting
+from harness.cli import reports, setting
 from harness.cli.exits import Exit, exit_for
 from harness.judge.judge import judge as judge_record
 from harness.model.record import CommandEntry, EventEntry, FrameEntry, NoteEntry, PhaseEntry, SampleEntry
@@ -22,7 +22,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("run", type=Path, metavar="RUNDIR")
     setting.add_directories(parser)
     parser.add_argument("--no-known-issues", action="store_true", help="as if known-issues.yaml were empty")
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    reports.add_flags(parser)
     parser.set_defaults(action=judge)
 
     parser = commands.add_parser("show")
@@ -39,7 +39,7 @@ def judge(options: argparse.Namespace) -> Exit:
     verdict = judge_record(record, known).model_copy(update={"run_dir": str(options.run.resolve())})
     with suppress(OSError):  # a record on a read-only disk, somebody else's artifact, can be judged too
         write_verdict(options.run, verdict, text.render(verdict, plan))
-    print(verdict.model_dump_json(indent=1) if options.json else text.render(verdict, plan))
+    print(reports.chosen(options).one(verdict, plan), end="")
     return exit_for([verdict])
 
 

@@ -7,9 +7,11 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from harness.model.causes import Status
+from harness.model.causes import Cause, Status
 from harness.model.plan import Plan
 from harness.model.verdict import Check, Verdict
+from harness.record.store import stored_text
+from harness.report.results import Results
 
 _WIDTH = 110
 
@@ -64,6 +66,16 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     counts = Counter(title(verdict) for verdict in verdicts)
     lines += ["", ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing was run"]
     return "\n".join(lines) + "\n"
+
+
+def everything(results: Results) -> str:
+    """A whole run for a person: of several the verdicts that need one, then the summary, then who is flaky."""
+    # What was interrupted is told by the summary.
+    needy = [item for item in results.verdicts if not item.as_expected and item.cause is not Cause.INTERRUPTED]
+    parts = [stored_text(item) or render(item) for item in (results.verdicts if results.planned == 1 else needy)]
+    if results.planned > 1:
+        parts.append(summary(results.verdicts))
+    return "".join([f"{part}\n" for part in parts] + [f"FLAKY       {item}\n" for item in results.flaky])
 
 
 def _check(check: Check) -> Iterator[str]:

@@ -17,8 +17,7 @@ from harness.firmware.descriptors import find_firmware
 from harness.guest.initramfs import build_initrd
 from harness.guest.tools import GuestTools, find_program, find_tools, first_line
 from harness.host.accel import AccelChoice
-from harness.kernel.hypervisors import resolve_hypervisor
-from harness.kernel.registry import Registry, resolve
+from harness.kernel.registry import Registry, resolve, resolve_hypervisor
 from harness.model.kernel import HypervisorImage, KernelImage
 from harness.model.plan import FirmwareFiles
 from harness.model.scenario import Scenario

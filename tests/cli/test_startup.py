@@ -90,7 +90,7 @@ def test_list_imports_scenarios_and_nothing_that_runs_them(arguments: list[str])
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_help_of_a_command_imports_no_other_command(command: Command) -> None:
-    shared = {"harness.cli", *(f"harness.cli.{name}" for name in ("commands", "exits", "main", "setting"))}
+    shared = {"harness.cli", *(f"harness.cli.{name}" for name in ("commands", "exits", "main", "reports", "setting"))}
     if command.name == "culprit":
         shared.add("harness.cli.run")  # it has the options of run
     names = {name for name in imported(command.name, "--help") if name.startswith("harness.cli")}

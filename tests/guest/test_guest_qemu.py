@@ -10,7 +10,7 @@ import pytest
 from harness.cache import default_cache
 from harness.guest.initramfs import Initrd, build_initrd
 from harness.guest.tools import find_tools
-from harness.kernel.registry import fetched
+from harness.kernel.kinds.debian import fetched
 from harness.machine.frame import Frame, encode
 from harness.model.kernel import KernelImage
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.cache import Cache
-from harness.kernel.apt import Machine
-from harness.kernel.sources import Source
+from harness.kernel.debian.apt import Machine
+from harness.kernel.debian.sources import Source
 
 from . import source
 from .build import Archive
@@ -105,7 +105,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs to build with that are only asked for their names."""
     directory = source.write_programs(tmp_path / "programs")
     monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
-    monkeypatch.setattr("harness.kernel.toolchain.CCACHE_LINKS", tmp_path / "none")
+    monkeypatch.setattr("harness.kernel.build.toolchain.CCACHE_LINKS", tmp_path / "none")
 
 
 @pytest.fixture

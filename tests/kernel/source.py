@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness.kernel.recipe import Recipe
+from harness.kernel.build.recipe import Recipe
 from harness.kernel.registry import Registry
 
 from . import build

@@ -7,9 +7,9 @@ import pytest
 
 from harness.cache import Cache
 from harness.errors import HostError
-from harness.kernel import sources
-from harness.kernel.apt import Machine, Suite, SuiteMissing
-from harness.kernel.sources import Source
+from harness.kernel.debian import sources
+from harness.kernel.debian.apt import Machine, Suite, SuiteMissing
+from harness.kernel.debian.sources import Source
 
 from .conftest import FakeApt
 

@@ -9,9 +9,9 @@ import pytest
 
 from harness.cache import Cache
 from harness.errors import HostError, InputError, Interrupted
-from harness.kernel import build as builds
-from harness.kernel import built
-from harness.kernel.make import BuildError
+from harness.kernel.build import build as builds
+from harness.kernel.build import built
+from harness.kernel.build.make import BuildError
 from harness.kernel.registry import resolve
 from harness.model.kernel import Capability
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from harness.kernel import toolchain
+from harness.kernel.build import toolchain
 
 SETUP = Path(__file__).parents[2] / "setup"
 

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from harness.errors import InputError
-from harness.kernel import bzimage
+from harness.kernel.image import bzimage
 
 from . import build
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from harness.cli import main
-from harness.kernel import built
+from harness.kernel.build import built
 
 from . import source
 from .source import Kernels

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from harness.kernel import config
+from harness.kernel.image import config
 from harness.model.kernel import Capability, way_out
 
 from .build import CONFIG

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HostError, InputError
-from harness.kernel import deb
+from harness.kernel.debian import deb
 
 from . import build
 

@@ -6,7 +6,10 @@ import pytest
 
 from harness.errors import InputError, ScenarioErrors
 from harness.kernel import entries
-from harness.kernel.entries import DebianEntry, FileEntry, SourceEntry, TwinEntry
+from harness.kernel.kinds.debian import DebianEntry
+from harness.kernel.kinds.file import FileEntry
+from harness.kernel.kinds.kind import Entry
+from harness.kernel.kinds.source import SourceEntry, TwinEntry
 from harness.kernel.registry import Registry
 
 GOOD = """\
@@ -19,10 +22,14 @@ suites: [bookworm-security, bookworm]
 """
 
 
-def load(tmp_path: Path, text: str, name: str = "debian-6.1") -> entries.Entry:
+def load(tmp_path: Path, text: str, name: str = "debian-6.1") -> Entry:
     path = tmp_path / f"{name}.yaml"
     path.write_text(text)
     return entries.load(path)
+
+
+def places(error: ScenarioErrors) -> list[tuple[int, int, str]]:
+    return [(mistake.line, mistake.column, mistake.path) for mistake in error.mistakes]
 
 
 def test_a_debian_entry(tmp_path: Path) -> None:
@@ -57,21 +64,37 @@ def test_a_source_entry(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("old", "new", "place"),
     [
-        (", suites: [bookworm]", "", ":4:9: source: needs debian and suites together"),
-        ("{debian: linux-source-6.1, suites: [bookworm]}", "{}", "source: needs exactly one of debian, tree and tarb"),
-        ("suites: [bookworm]", "suites: [bookworm], tree: x", "source: needs exactly one of"),
-        ("{debian: linux-source-6.1, suites: [bookworm]}", "{tree: x, pin: 6.1.1-1}", "source: has a pin"),
-        ("linux-source-6.1", "linux-image-6.1", ":4:18: source.debian: is 'linux-image-6.1'"),
-        ("suites", "suite", "source.suite: is not a key here; the keys are debian, suites, pin, tree, tarball"),
-        ("base: t", "bases: t", "config.bases: is not a key here; the keys are base, fragments"),
-        ("[one]", "one", "patches: is 'one', a list is wanted"),
-        ("-tiny\n", "'- tiny'\n", "localversion: is '- tiny'"),
+        (", suites: [bookworm]", "", (4, 9, "source")),
+        ("{debian: linux-source-6.1, suites: [bookworm]}", "{}", (4, 9, "source")),
+        ("suites: [bookworm]", "suites: [bookworm], tree: x", (4, 9, "source")),
+        ("{debian: linux-source-6.1, suites: [bookworm]}", "{tree: x, pin: 6.1.1-1}", (4, 9, "source")),
+        ("linux-source-6.1", "linux-image-6.1", (4, 18, "source.debian")),
+        ("suites", "suite", (4, 36, "source.suite")),
+        ("base: t", "bases: t", (5, 10, "config.bases")),
+        ("[one]", "one", (6, 10, "patches")),
+        ("-tiny\n", "'- tiny'\n", (7, 15, "localversion")),
     ],
 )
-def test_mistakes_of_a_source_entry(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_mistakes_of_a_source_entry(tmp_path: Path, old: str, new: str, place: tuple[int, int, str]) -> None:
     assert old in SOURCE
+    with pytest.raises(ScenarioErrors) as caught:
+        load(tmp_path, SOURCE.replace(old, new), "tiny")
+    assert places(caught.value) == [place]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("suites", "suite", "allowed: debian, suites, pin, tree, tarball; did you mean 'suites'?"),
+        ("base: t", "bases: t", "allowed: base, fragments; did you mean 'base'?"),
+        ("[one]", "one", "write '- ' before each item, or [a, b]"),
+        ("linux-source-6.1", "linux-image-6.1", "it looks like 'linux-source-6.12'"),
+        ("kind: source", "kind: sourc", "allowed: debian, file, source, twin, hypervisor; did you mean 'source'?"),
+    ],
+)
+def test_a_mistake_says_what_is_allowed(tmp_path: Path, old: str, new: str, message: str) -> None:
     with pytest.raises(ScenarioErrors) as caught:
         load(tmp_path, SOURCE.replace(old, new), "tiny")
     assert message in caught.value.message
@@ -83,41 +106,43 @@ def test_a_twin_needs_an_entry_that_is_built(tmp_path: Path) -> None:
         entries.load_all(tmp_path)
     (tmp_path / "tiny.yaml").write_text(SOURCE)
     found = entries.load_all(tmp_path)
-    assert isinstance(found["tiny+bug"][0], TwinEntry)
+    assert isinstance(found["tiny+bug"].entry, TwinEntry)
     (tmp_path / "again.yaml").write_text(TWIN.replace("tiny+bug", "again").replace("of: tiny", "of: tiny+bug"))
     with pytest.raises(ScenarioErrors, match=r"of: is 'tiny\+bug', which is no entry of kind source; there are: tiny$"):
         entries.load_all(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("old", "new", "place"),
     [
-        ("kind: debian\n", "", ":1:1: lacks the key 'kind'"),
-        (
-            "kind: debian",
-            "kind: git",
-            ":1:7: kind: is 'git'; an entry is debian, file, source, twin, hypervisor",
-        ),
-        ('"6.1"', "6.1", ":4:9: series: is 6.1, text is wanted; put it in quotes"),
-        ('"6.1"', '"6"', ":4:9: series: is '6': "),
-        ("amd64", "arm64", ":5:10: flavour: is 'arm64': "),
-        ("[bookworm-security, bookworm]", "bookworm", ":6:9: suites: is 'bookworm', a list is wanted"),
-        ("[bookworm-security, bookworm]", "[]", ":6:9: suites: is []"),
-        ("bookworm]", "Bookworm Main]", ":6:29: suites[1]: is 'Bookworm Main'"),
-        ("flavour: amd64\n", "", ":1:1: flavour: is missing"),
-        ("flavour", "flavor", "flavor: is not a key here; the keys are kind, name, description, series, flavour"),
-        ("name: debian-6.1", "name: debian-6.2", ":2:7: name: is 'debian-6.2', but the file is called debian-6.1.yaml"),
-        ("name: debian-6.1", "name: kind", "but the file is called"),
-        ("series", "name: debian-6.1\nseries", ":4:1: name: "),
-        (GOOD, "- a\n", ":1:1: must be a mapping"),
-        (GOOD, "", ":1:1: is empty; docs/kernels.md shows an entry"),
+        ("kind: debian\n", "", (1, 1, "kind")),
+        ("kind: debian", "kind: git", (1, 7, "kind")),
+        ("kind: debian", "kind: [debian]", (1, 7, "kind")),
+        ('"6.1"', "6.1", (4, 9, "series")),
+        ('"6.1"', '"6"', (4, 9, "series")),
+        ("amd64", "arm64", (5, 10, "flavour")),
+        ("[bookworm-security, bookworm]", "bookworm", (6, 9, "suites")),
+        ("[bookworm-security, bookworm]", "[]", (6, 9, "suites")),
+        ("bookworm]", "Bookworm Main]", (6, 29, "suites[1]")),
+        ("flavour: amd64\n", "", (1, 1, "flavour")),
+        ("name: debian-6.1", "name: debian-6.2", (2, 7, "name")),
+        ("name: debian-6.1", "name: kind", (2, 7, "name")),
+        ("series", "name: debian-6.1\nseries", (4, 1, "name")),
+        (GOOD, "- a\n", (1, 1, "")),
+        (GOOD, "", (1, 1, "")),
     ],
 )
-def test_mistakes_have_a_place(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_mistakes_have_a_place(tmp_path: Path, old: str, new: str, place: tuple[int, int, str]) -> None:
     assert old in GOOD
     with pytest.raises(ScenarioErrors) as caught:
         load(tmp_path, GOOD.replace(old, new))
-    assert message in caught.value.message
+    assert places(caught.value) == [place]
+
+
+def test_a_wrong_key_is_told_beside_the_one_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioErrors) as caught:
+        load(tmp_path, GOOD.replace("flavour", "flavor"))
+    assert places(caught.value) == [(1, 1, "flavour"), (5, 1, "flavor")]
 
 
 def test_every_mistake_of_every_file_at_once(tmp_path: Path) -> None:

@@ -6,10 +6,8 @@ import pytest
 
 from harness.cache import Cache
 from harness.errors import HostError, InputError
-from harness.kernel.apt import Machine
-from harness.kernel.hypervisors import resolve_hypervisor
-from harness.kernel.listing import listing
-from harness.kernel.registry import Registry, resolve
+from harness.kernel.debian.apt import Machine
+from harness.kernel.registry import Registry, listing, resolve, resolve_hypervisor
 from harness.model.kernel import HypervisorImage
 
 from .conftest import FakeApt
@@ -42,7 +40,7 @@ def archive(apt: FakeApt) -> FakeApt:
 
 
 def get(registry: Registry, cache: Cache, machine: Machine, **options: bool) -> HypervisorImage:
-    return resolve_hypervisor(NAME, registry, cache, machine=lambda: machine, **options)
+    return resolve_hypervisor(NAME, registry, cache, machine=machine, **options)
 
 
 def test_the_newest_is_fetched_once(archive: FakeApt, registry: Registry, cache: Cache, machine: Machine) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.kernel import kconfig
-from harness.kernel.config import Config
+from harness.kernel.build import kconfig
+from harness.kernel.image.config import Config
 
 KCONFIG = """\
 menu "outer"

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from harness.kernel import packages
-from harness.kernel.packages import Package, compare_versions
+from harness.kernel.debian import packages
+from harness.kernel.debian.packages import Package, compare_versions
 
 # oldest first; checked with `dpkg --compare-versions`
 ORDER = [

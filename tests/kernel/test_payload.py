@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from harness.errors import InputError
-from harness.kernel import payload
+from harness.kernel.image import payload
 
 from . import build
 

@@ -7,9 +7,9 @@ import pytest
 from harness.cache import Cache
 from harness.errors import HostError, InputError
 from harness.kernel import registry as registries
-from harness.kernel.apt import Machine
-from harness.kernel.listing import listing
-from harness.kernel.registry import Registry, fetched
+from harness.kernel.debian.apt import Machine
+from harness.kernel.kinds.debian import fetched
+from harness.kernel.registry import Registry, listing
 from harness.model.kernel import Capability, KernelImage
 
 from . import build

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from harness.kernel import sources
-from harness.kernel.sources import Source
+from harness.kernel.debian import sources
+from harness.kernel.debian.sources import Source
 
 KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 DEB822 = f"""\

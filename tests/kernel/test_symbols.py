@@ -13,7 +13,8 @@ from harness.cache import Cache, default_cache
 from harness.evidence.code import kallsyms
 from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.defect import Defect
-from harness.kernel import built, images, payload, symbols
+from harness.kernel.build import built
+from harness.kernel.image import images, payload, symbols
 from harness.kernel.registry import Registry
 from harness.model.kernel import KernelImage
 

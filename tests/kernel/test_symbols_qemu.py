@@ -16,7 +16,7 @@ from harness.evidence.code import kallsyms
 from harness.evidence.code.symbols import SymbolTable
 from harness.guest import newc
 from harness.guest.tools import find_program
-from harness.kernel import payload
+from harness.kernel.image import payload
 from harness.kernel.registry import Registry, resolve
 
 KERNELS = Path(__file__).parents[2] / "kernels"

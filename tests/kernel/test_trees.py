@@ -8,13 +8,12 @@ import pytest
 
 from harness.cache import Cache
 from harness.errors import HostError, InputError
-from harness.kernel import build as builds
-from harness.kernel import built
-from harness.kernel.apt import Machine
-from harness.kernel.entries import SourceOrigin
-from harness.kernel.listing import listing
-from harness.kernel.registry import resolve
-from harness.kernel.trees import Tree, find_tree
+from harness.kernel.build import build as builds
+from harness.kernel.build import built
+from harness.kernel.build.recipe import SourceOrigin
+from harness.kernel.build.trees import Tree, find_tree
+from harness.kernel.debian.apt import Machine
+from harness.kernel.registry import listing, resolve
 
 from . import source
 from .conftest import FakeApt
@@ -171,7 +170,7 @@ def test_directories_that_are_none(cache: Cache, tmp_path: Path) -> None:
 def test_no_room_to_unpack(cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source.write_tarball(tmp_path / "linux.tar.xz")
     tree = find_tree("tiny", SourceOrigin(tarball="linux.tar.xz"), tmp_path, cache)
-    monkeypatch.setattr("harness.kernel.trees.UNPACKED_BYTES", 2**60)
+    monkeypatch.setattr("harness.kernel.build.trees.UNPACKED_BYTES", 2**60)
     with pytest.raises(HostError, match="GiB are needed to unpack a kernel source"):
         tree.open()
     assert not (cache.root / "kernel-sources").exists()

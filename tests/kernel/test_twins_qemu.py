@@ -14,7 +14,7 @@ import pytest
 
 from harness.cache import default_cache
 from harness.cli import main
-from harness.kernel import built
+from harness.kernel.build import built
 from harness.kernel.registry import Registry
 
 ROOT = Path(__file__).parents[2]

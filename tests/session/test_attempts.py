@@ -1,4 +1,4 @@
-"""Faults of the host are tried again once and said so; a scenario that is sometimes red is called flaky."""
+"""Faults of the host are tried again once and said so."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from harness.model.causes import Cause, Status
 from harness.model.record import Phase
 from harness.model.verdict import Verdict
-from harness.session.attempts import after, tally, worth_another
+from harness.session.attempts import after, worth_another
 
 
 def verdict(status: Status, cause: Cause | None = None, phase: Phase = Phase.OFF, **more: object) -> Verdict:
@@ -37,15 +37,3 @@ def test_a_second_attempt_says_that_it_is_one() -> None:
     assert again.status is Status.PASS
     assert [(item.run_id, item.cause) for item in again.attempts] == [("first", Cause.QEMU_DIED)]
     assert again.notes == ("this is the second attempt; the first ended with ERROR qemu-died: so it was",)
-
-
-def test_tally() -> None:
-    red = verdict(Status.FAIL, Cause.HANG)
-    green = verdict(Status.PASS)
-    (mixed,) = tally([green, red, green])
-    assert (mixed.flaky, mixed.runs, mixed.as_expected) == (True, 3, 2)
-    assert str(mixed) == "a/b[c]: 2 PASS, 1 FAIL hang in 3 runs"
-    assert not tally([green, green])[0].flaky
-    assert not tally([red, red])[0].flaky
-    other = verdict(Status.FAIL, Cause.HANG, variant="x/y[c]")
-    assert [item.flaky for item in tally([green, other])] == [False, False]

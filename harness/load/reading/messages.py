@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -171,13 +172,17 @@ def _rule(seen: _Seen) -> str:
 
 def _pattern(seen: _Seen) -> str:
     example = seen.node.get("examples", [""])[0]
-    return f"{seen.shown} does not have the right form; it looks like '{example}', in lower case"
+    lower = "" if re.search(seen.node.get("pattern", ""), example.upper()) else ", in lower case"
+    return f"{seen.shown} does not have the right form; it looks like '{example}'{lower}"
 
 
 _WORDING: dict[str, Callable[[_Seen], str]] = {
     "model_type": _mapping_needed,
     "model_attributes_type": _mapping_needed,
-    "list_type": lambda seen: f"{seen.shown} is not a list; write '- ' before each item, or [a, b]",
+    **dict.fromkeys(
+        ("list_type", "tuple_type"),
+        lambda seen: f"{seen.shown} is not a list; write '- ' before each item, or [a, b]",
+    ),
     "string_type": _text_needed,
     "bool_type": lambda seen: f"{seen.shown} is not true or false",
     "int_type": lambda seen: f"{seen.shown} is not a whole number",

@@ -10,7 +10,7 @@ from harness.errors import HarnessError, HostError
 from harness.evidence.code import elfsymbols, kallsyms
 from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.defect import Defect
-from harness.kernel import payload
+from harness.kernel.image import payload
 from harness.model.kernel import KernelImage
 
 _CACHED = "symbols"

@@ -17,11 +17,12 @@ from pathlib import Path
 from harness import clock
 from harness.cache import Cache
 from harness.errors import HostError, InputError
-from harness.kernel import config as configs
-from harness.kernel import images, kconfig, toolchain, trees, worktree
-from harness.kernel.make import Maker, Progress
-from harness.kernel.recipe import Recipe
-from harness.kernel.trees import Tree
+from harness.kernel.build import kconfig, toolchain, trees, worktree
+from harness.kernel.build.make import Maker, Progress
+from harness.kernel.build.recipe import Recipe
+from harness.kernel.build.trees import Tree
+from harness.kernel.image import config as configs
+from harness.kernel.image import images
 from harness.model.base import Value
 
 BUILT = "kernels-built"

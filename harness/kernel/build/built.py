@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from harness.cache import Cache
 from harness.errors import HarnessError, HostError
-from harness.kernel import build, images, toolchain, trees
-from harness.kernel.apt import Machine, Progress
-from harness.kernel.recipe import Recipe
-from harness.kernel.trees import Tree
+from harness.kernel.build import build, toolchain, trees
+from harness.kernel.build.recipe import Recipe
+from harness.kernel.build.trees import Tree
+from harness.kernel.debian.apt import Machine, Progress
+from harness.kernel.image import images
 from harness.model.base import Value
 from harness.model.kernel import KernelImage
 

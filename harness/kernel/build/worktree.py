@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from harness.errors import HostError, InputError
-from harness.kernel.recipe import Part
-from harness.kernel.trees import Tree
+from harness.kernel.build.recipe import Part
+from harness.kernel.build.trees import Tree
 
 _STATE = "state.json"
 _NAMES = re.compile(r"^(?:---|\+\+\+) (?:[^/\s]+/)?([^\t\n]+)", re.MULTILINE)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from harness.cache import sha256_of
 from harness.errors import HostError, InputError
-from harness.kernel import bzimage, config, deb
-from harness.kernel.bzimage import BzImage
+from harness.kernel.debian import deb
+from harness.kernel.image import bzimage, config
+from harness.kernel.image.bzimage import BzImage
 from harness.model.kernel import Capability, Decision, KernelImage, PackageRef
 
 _SUMS = "sha256sums"

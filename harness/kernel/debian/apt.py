@@ -16,9 +16,9 @@ from pathlib import Path
 
 from harness.cache import Cache
 from harness.errors import HostError
-from harness.kernel import packages, sources
-from harness.kernel.packages import Package
-from harness.kernel.sources import Source
+from harness.kernel.debian import packages, sources
+from harness.kernel.debian.packages import Package
+from harness.kernel.debian.sources import Source
 
 Progress = Callable[[str], None]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.kernel.config import Config
+from harness.kernel.image.config import Config
 
 _ASKED = re.compile(r"CONFIG_(?P<name>\w+)=(?P<value>.*)|# CONFIG_(?P<unset>\w+) is not set")
 _ENTRY = re.compile(r"\s*(?:menu)?config\s+(\w+)\s*$")

@@ -16,10 +16,12 @@ from pydantic import ValidationError
 from harness import clock
 from harness.cache import Cache, sha256_of
 from harness.errors import HostError, InputError
-from harness.kernel import deb, directories, fetch
-from harness.kernel.apt import Machine, Progress
-from harness.kernel.entries import SourceOrigin
-from harness.kernel.packages import Package, version_key
+from harness.kernel.build import directories
+from harness.kernel.build.recipe import SourceOrigin
+from harness.kernel.debian import archive, deb
+from harness.kernel.debian.apt import Machine, Progress
+from harness.kernel.debian.packages import Package
+from harness.kernel.image.store import tree_key
 from harness.model.base import Value
 from harness.model.kernel import PackageRef
 
@@ -129,17 +131,9 @@ def _recorded(origin: SourceOrigin, cache: Cache) -> Package | None:
 def _choose(origin: SourceOrigin, desk: _Desk) -> Package:
     names, wanted, name, cache = origin.suites or (), origin.debian or "", desk.name, desk.cache
     desk.need_network(wanted)
-    suites = fetch.suites_of(names, desk.machine or Machine.read(), cache)
-    found = fetch.look(name, suites, lambda suite: suite.versions(wanted), cache, desk.progress)
-    kept = [package for package in found if origin.pin in (None, package.version)]
-    if not kept:
-        versions = ", ".join(dict.fromkeys(package.version for package in found))
-        pinned = f" of version {origin.pin}" if origin.pin else ""
-        raise HostError(
-            f"{name}: no {wanted}{pinned} in {', '.join(names)}",
-            hint=f"they have {versions}" if versions else "name another suite or package in the kernel's entry",
-        )
-    best = max(kept, key=lambda package: (version_key(package.version), -names.index(package.suite)))
+    suites = archive.suites_of(names, desk.machine or Machine.read(), cache)
+    found = archive.look(name, suites, lambda suite: suite.versions(wanted), cache, desk.progress)
+    best = archive.newest(found, origin.pin, names, name=name, package=wanted)
     ref = PackageRef(name=best.name, version=best.version, suite=best.suite, sha256=best.sha256)
     record = _Chosen(
         wanted=origin.model_dump_json(),
@@ -152,16 +146,16 @@ def _choose(origin: SourceOrigin, desk: _Desk) -> Package:
 
 
 def _debian(package: Package, desk: _Desk) -> Tree:
-    key = fetch.tree_key(f"{package.name}_{package.version}", [package.sha256])
+    key = tree_key(f"{package.name}_{package.version}", [package.sha256])
     cache = desk.cache
 
     def packed_source() -> Path:
         blob = cache.blob(package.sha256)
         if blob is None:
             desk.need_network(f"{package.name} {package.version}")
-            (suite,) = fetch.suites_of([package.suite], desk.machine or Machine.read(), cache)
+            (suite,) = archive.suites_of([package.suite], desk.machine or Machine.read(), cache)
             suite.update()
-            blob = fetch.download(package, suite, cache, desk.progress)
+            blob = archive.download(package, suite, cache, desk.progress)
         return blob
 
     def unpack(directory: Path) -> None:

@@ -1,0 +1,1 @@
+"""Kernels built from source: recipe, source tree, work directory, make."""
