@@ -16,7 +16,8 @@ from pexpect.spawnbase import SpawnBase
 from harness import clock
 from harness.clock import Deadline
 from harness.errors import InputError
-from harness.machine.feed import Feed, Line, Match, Source
+from harness.machine.feed import Feed
+from harness.machine.happenings import Line, Match, Source
 from harness.machine.port import Port, cannot_write
 
 WINDOW_CHARS = 16384

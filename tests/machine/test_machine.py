@@ -14,7 +14,9 @@ import pytest
 from harness import clock
 from harness.clock import Deadline
 from harness.errors import HostError, InputError, Interrupted, QemuError
-from harness.machine.feed import Event, Feed, Frame, Happening, Line, Match
+from harness.machine.feed import Feed
+from harness.machine.frame import Frame
+from harness.machine.happenings import Event, Happening, Line, Match
 from harness.machine.machine import Machine
 from harness.model.record import EndKind
 
