@@ -19,7 +19,8 @@ from pathlib import Path
 
 from harness.clock import Deadline
 from harness.errors import HostError, QemuError
-from harness.machine.feed import Closed, Feed, Source
+from harness.machine.feed import Feed
+from harness.machine.happenings import Closed, Source
 
 BLOCK_BYTES = 65536
 BUFFER_BYTES = 32 * 2**20

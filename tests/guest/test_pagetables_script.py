@@ -7,11 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.driver_commands import command_data, command_file
 
 from harness.evidence.pagetable import stress
 from harness.guest.tools import FILES, HELPER_FLAGS, build_helper, find_tools
 from harness.machine.frame import Frame, encode
-from harness.model.words.driver import Fault, Service, command_data, command_file
+from harness.model.words.driver import Fault, Service
 
 from .shell import NONCE, running
 

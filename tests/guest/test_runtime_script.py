@@ -8,10 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.driver_commands import command_data
 
 from harness.guest.tools import FILES, HELPER_FLAGS, build_helper, find_tools
 from harness.machine.frame import Frame, encode
-from harness.model.words.driver import Fault, Service, command_data
+from harness.model.words.driver import Fault, Service
 
 from .shell import NONCE, running
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -43,18 +41,6 @@ class Pages(Protocol):
     def held(self) -> Iterator[Range]: ...
     def page(self, pfn: int) -> bytes | FileDefect | None: ...
     def read(self, address: int, size: int) -> bytes | None: ...
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What reading every page once has shown."""
-
-    pages: int
-    zero_pages: int
-    sha256: str
-    """Of all pages, in the order of their addresses: the same for the same pages, whatever the format."""
-    defects: tuple[FileDefect, ...]
-    """At most 32; those that the dump has without its pages are not repeated."""
 
 
 class Dump:
@@ -160,23 +146,6 @@ class Dump:
         if isinstance(self.vmcoreinfo, Defect):
             return self.vmcoreinfo
         return printk.read_log(self.vmcoreinfo, self.read_virtual)
-
-    def verify(self) -> Verification:
-        """Read every page once, unpacked. 1 GiB takes some seconds."""
-        digest = hashlib.sha256()
-        pages = zeros = 0
-        defects: list[FileDefect] = []
-        for run in self.held():
-            for pfn in range(run.start, run.end):
-                page = self.page(pfn)
-                pages += 1
-                if isinstance(page, bytes):
-                    zeros += page == _ZERO_PAGE
-                    digest.update(page)
-                    continue
-                if page is not None and len(defects) < _MAX_DEFECTS:
-                    defects.append(page)
-        return Verification(pages, zeros, digest.hexdigest(), tuple(defects))
 
 
 def open_dump(source: Source, size_bytes: int) -> Dump | FileDefect:

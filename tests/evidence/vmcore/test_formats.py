@@ -19,6 +19,7 @@ from evidence.vmcore.writers import (
     page,
     refused,
     source,
+    verify,
 )
 from harness.evidence.ranges import Range
 from harness.evidence.vmcore import Dump, Fault, FileDefect, Kind, open_dump
@@ -53,7 +54,7 @@ class TestWhole:
 
     def test_is_complete_and_clean(self, whole: bytes) -> None:
         dump = opened(whole)
-        verified = dump.verify()
+        verified = verify(dump)
         assert (dump.complete, dump.defects, dump.end_bytes) == (True, (), len(whole))
         assert (verified.pages, verified.zero_pages, verified.defects) == (len(PAGES), 0, ())
 
@@ -62,7 +63,7 @@ class TestWhole:
         assert (dump.complete, dump.defects, dump.end_bytes) == (True, (), len(whole))
 
     def test_all_formats_have_the_same_pages(self) -> None:
-        digests = {opened(make()).verify().sha256 for make in FORMATS.values()}
+        digests = {verify(opened(make())).sha256 for make in FORMATS.values()}
         assert len(digests) == 1
 
     def test_notes(self, whole: bytes) -> None:
@@ -164,7 +165,7 @@ class TestFilter:
         pages = {3: page(3), 4: bytes(PAGE), 5: page(5), 6: bytes(PAGE)}
         dump = opened(kdump(pages))
         assert (dump.defects, dump.page(4), dump.page(6)) == ((), bytes(PAGE), bytes(PAGE))
-        assert dump.verify().zero_pages == 2
+        assert verify(dump).zero_pages == 2
 
 
 class TestFlattened:
@@ -195,7 +196,7 @@ class TestFlattened:
                 data += struct.pack(">qq", at, size) + body
             data += struct.pack(">qq", -1, -1)
             plain, flat = opened(bytes(inner)), opened(data)
-            assert flat.verify().sha256 == plain.verify().sha256
+            assert verify(flat).sha256 == verify(plain).sha256
 
     @pytest.mark.parametrize(("offset", "size"), [(-1, 5), (5, -1), (0, 0), (1 << 62, 1), (5, 1 << 62)])
     def test_absurd_record(self, offset: int, size: int) -> None:
@@ -218,14 +219,14 @@ class TestFlipped:
 
     def test_the_whole_is_clean(self) -> None:
         dump = opened(self.WHOLE)
-        assert (dump.defects, dump.verify().defects, dump.complete) == ((), (), True)
+        assert (dump.defects, verify(dump).defects, dump.complete) == ((), (), True)
 
     def found(self, offset: int, mask: int = 0x10) -> list[str]:
         data = flipped(self.WHOLE, offset, mask)
         dump = open_dump(source(data), len(data))
         if isinstance(dump, FileDefect):
             return [dump.text]
-        return [defect.text for defect in (*dump.defects, *dump.verify().defects)]
+        return [defect.text for defect in (*dump.defects, *verify(dump).defects)]
 
     @pytest.mark.parametrize(
         ("offset", "says"),
@@ -280,8 +281,8 @@ class TestFlipped:
         """That is what the ground truth from outside is for."""
         data = flipped(self.WHOLE, self.ZEROS + PAGE + 5)
         dump = opened(data)
-        assert dump.defects == dump.verify().defects == ()
-        assert dump.verify().sha256 != opened(self.WHOLE).verify().sha256
+        assert dump.defects == verify(dump).defects == ()
+        assert verify(dump).sha256 != verify(opened(self.WHOLE)).sha256
 
 
 @pytest.mark.parametrize(
@@ -300,7 +301,7 @@ def test_page_that_is_not_exactly_one(pack: Callable[[bytes], bytes]) -> None:
     found = dump.page(4)
     assert isinstance(found, FileDefect)
     assert found.text == "page 0x4 does not unpack to exactly 4096 bytes"
-    assert dump.verify().defects == (found,)
+    assert verify(dump).defects == (found,)
 
 
 def test_absurd_bitmaps() -> None:

@@ -49,6 +49,14 @@ def test_a_call_must_come_back_from_firmware(copy_of: CopyOf, told: Told) -> Non
     red(told(verdict), "runtime_services", Cause.RUNTIME_CALL_FAILED)
 
 
+def test_a_logbook_that_was_read_in_the_middle_of_a_change_proves_nothing(copy_of: CopyOf) -> None:
+    copy = copy_of(CONTAINED)
+    verdict = write(copy, logbooks(copy)[1], 0x10, 45).judge()
+    check = check_of(verdict, "runtime driver")
+    assert (check.status, check.cause) == (Status.ERROR, Cause.SETUP_NOT_PROVED)
+    assert "in the middle of change 45" in check.summary
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

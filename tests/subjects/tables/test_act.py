@@ -17,7 +17,7 @@ from harness.model import guids
 from harness.model.plan import Plan
 from harness.model.words.tables import TableName
 from harness.stage.watch import Unwatched, Watch
-from harness.subjects.tables.locate import late_tables, locate, locate_late
+from harness.subjects.tables.act import late_tables, locate, locate_late
 
 
 @dataclass
