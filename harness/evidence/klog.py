@@ -100,8 +100,11 @@ def _split(number: int, offset: int, raw: bytes) -> Iterator[Line]:
 
 def plain_text(raw: bytes) -> str:
     """One line without escapes, NULs and line end; what is no text becomes ``\\xNN``."""
-    plain = _ESCAPES.sub(b"", raw).replace(b"\0", b"").strip(b"\r")
-    text = plain.decode("utf-8", "backslashreplace")
+    if b"\x1b" in raw:
+        raw = _ESCAPES.sub(b"", raw)
+    text = raw.replace(b"\0", b"").strip(b"\r").decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text.rstrip()
     return _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", text).rstrip()
 
 
@@ -195,11 +198,7 @@ def banners(log: Iterable[Line]) -> tuple[Banner, ...]:
 
     Only lines that the kernel printed count, so that a /proc/version shown on the console does not.
     """
-    return tuple(
-        Banner(line, match["release"])
-        for line in log
-        if line.kernel and (match := _BANNER.match(line.text))
-    )
+    return tuple(Banner(line, match["release"]) for line in log if line.kernel and (match := _BANNER.match(line.text)))
 
 
 _CONFIG_LINE = re.compile(r"efi: (?=\(?[A-Za-z][A-Za-z0-9 .]*=0x[0-9a-f])")

@@ -16,7 +16,9 @@ _RUNNING = re.compile(rb"^(?:<\d>)?\[ *\d+\.\d{6}\]", re.M)
 _MEANT = re.compile(rb"Starting new kernel|reboot: |Restarting system|sysrq: |Kernel panic|Rebooting in ")
 # The kernel runs: what the stub said before was a remark. Unless firmware went on to something else to boot.
 _BOOTED = re.compile(rb"\[ +0\.\d{6}\]|Linux version \d|Booting Linux on ")
-_ELSEWHERE = re.compile(rb"BdsDxe|Boot Failed|UEFI Interactive Shell|Shell>|GNU GRUB|start_image\(\) returned|System halted")
+_ELSEWHERE = re.compile(
+    rb"BdsDxe|Boot Failed|UEFI Interactive Shell|Shell>|GNU GRUB|start_image\(\) returned|System halted"
+)
 
 
 def is_harmless(reader: Reader, message: Message, row: Format) -> bool:

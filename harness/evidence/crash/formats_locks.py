@@ -15,7 +15,7 @@ LOCKDEP: tuple[Format, ...] = (
     # kernel/locking/lockdep.c
     row(
         Kind.LOCKDEP,
-        "detected",
+        ("WARNING:", "INFO:", "BUG"),
         rf"{_HEAD}(?:HARD|SOFT)IRQ-safe -> (?:HARD|SOFT)IRQ-unsafe lock order detected",
         "possible deadlock{where}",
         _W,
@@ -24,7 +24,7 @@ LOCKDEP: tuple[Format, ...] = (
     ),
     row(
         Kind.LOCKDEP,
-        "detected",
+        ("WARNING:", "INFO:", "BUG"),
         rf"{_HEAD}possible (?:circular locking dependency|recursive locking|irq lock inversion dependency) detected",
         "possible deadlock{where}",
         _W,
@@ -42,7 +42,7 @@ LOCKDEP: tuple[Format, ...] = (
     ),
     row(
         Kind.LOCKDEP,
-        "detected",
+        ("WARNING:", "INFO:", "BUG"),
         r"(?:\[ )?(?P<head>BUG|WARNING): bad (?P<what>unlock|contention) balance detected",
         "{head}: bad {what} balance{where}",
         _W,
@@ -166,7 +166,7 @@ HANGS: tuple[Format, ...] = (
     ),
     row(
         Kind.HANG,
-        "detected",
+        "LOCKUP",
         rf"{_RUNNING}(?:CPU ?\d+: )?Watchdog detected hard LOCKUP on cpu",
         "hard LOCKUP{where}",
         _W,
@@ -185,7 +185,7 @@ HANGS: tuple[Format, ...] = (
     # kernel/rcu/tree_stall.h, tree_exp.h, tasks.h
     row(
         Kind.HANG,
-        "detected",
+        "INFO:",
         r"(?:rcu: )?INFO: rcu_\w+ (?:self-)?detected (?:expedited )?stalls? on (?:CPU|tasks)",
         "INFO: rcu detected stall{where}",
         _W,

@@ -92,7 +92,9 @@ def _frames(chain: Sequence[str]) -> tuple[str, ...]:
 _NO_SYMBOL = re.compile(
     r"(?:RIP:? +(?:0010:|0008:)?|EIP:? (?:0060:)?|pc : |epc ?: )\s*(?:\[<[0-9a-f]+>\]\s*){0,2}0x(?P<address>[0-9a-f]{1,16})$"
 )
-_CALLS_FIRMWARE = re.compile(r"\b_*(?:efi(?:64)?_(?:call|thunk|rts)|efi_call_rts|virt_efi_|efi_enter_virtual|arch_efi_call)\w*")
+_CALLS_FIRMWARE = re.compile(
+    r"\b_*(?:efi(?:64)?_(?:call|thunk|rts)|efi_call_rts|virt_efi_|efi_enter_virtual|arch_efi_call)\w*"
+)
 _REGISTERS = 60
 """So many messages behind its place, the backtrace of a fault has begun."""
 
@@ -196,7 +198,9 @@ def _stall(found: Sequence[Item], _generic: Generic) -> tuple[str, Sequence[str]
     return outside, chain
 
 
-_PLUMBING = re.compile(r"^(?:kthread|smpboot_|worker_thread|ksoftirqd|run_ksoftirqd|cpu_|do_idle|default_idle|arch_cpu_idle)")
+_PLUMBING = re.compile(
+    r"^(?:kthread|smpboot_|worker_thread|ksoftirqd|run_ksoftirqd|cpu_|do_idle|default_idle|arch_cpu_idle)"
+)
 
 
 def _below_dispatcher(chain: Sequence[str]) -> str:

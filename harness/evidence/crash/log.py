@@ -19,6 +19,8 @@ LINE_BYTES = 1 << 16
 _PIECE_BYTES = 1 << 18
 _FORM_BYTES = 1 << 14
 """The form of a log is learned for each piece of this size anew: a log may begin as a mail, or have been joined."""
+_NEAR_BYTES = 512
+"""Most lines are shorter."""
 _SAMPLED_BYTES = 1024
 """Of a line, to learn its form from."""
 _MOST_FORMS = 64
@@ -78,10 +80,18 @@ class Reader:
         self._held = (start, self.log.read(start, max(end, start + _PIECE_BYTES)))
         return self._held[1][: end - start]
 
+    def around(self, at: int) -> tuple[bytes, bytes]:
+        """The line around ``at``, what stands before and from there on; short lines only, others come in part."""
+        near = max(0, at - _NEAR_BYTES)
+        data = self.bytes(near, at + _NEAR_BYTES)
+        begin = data.rfind(b"\n", 0, at - near) + 1
+        end = data.find(b"\n", at - near) + 1
+        return data[begin : at - near], data[at - near : end or len(data)]
+
     def line_start(self, at: int) -> int:
         """Where the line around ``at`` begins, LINE_BYTES before it at the most."""
         begin = max(0, at - LINE_BYTES)
-        near = max(begin, at - 512)
+        near = max(begin, at - _NEAR_BYTES)
         found = self.bytes(near, at).rfind(b"\n")
         if found >= 0:
             return near + found + 1
@@ -89,7 +99,9 @@ class Reader:
 
     def line_end(self, at: int) -> int:
         """Behind the line end that follows ``at``, LINE_BYTES further at the most."""
-        found = self.bytes(at, at + LINE_BYTES).find(b"\n")
+        found = self.bytes(at, at + _NEAR_BYTES).find(b"\n")
+        if found < 0:
+            found = self.bytes(at, at + LINE_BYTES).find(b"\n")
         return at + found + 1 if found >= 0 else min(self.log.size, at + LINE_BYTES)
 
     def starts_line(self, at: int) -> bool:
