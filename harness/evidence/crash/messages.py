@@ -69,7 +69,7 @@ def _bounds(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def _cut(line: bytes, start: int, end: int, form: Form) -> Iterator[tuple[Prefix, Message, str]]:
     """The messages of one line, each with its prefix and with itself as it stands there."""
-    marks = [match.span() for match in _STAMP.finditer(line) if match.start() > 0]
+    marks = [] if form.records else [match.span() for match in _STAMP.finditer(line) if match.start() > 0]
     while marks:  # stamps that are part of what the line begins with: a journal's or a mail's line
         lead = klog.plain_text(line[: marks[0][1]])
         if form.prefix(lead).end < len(lead):
@@ -102,6 +102,7 @@ _PROMPT = re.compile(r"(?:\S+ )?login: +(?=\S)")
 
 
 def _message(start: int, end: int, number: int, prefix: Prefix, text: str) -> Message:
-    if not prefix.kernel and (prompt := _PROMPT.match(text)):
-        text = text[prompt.end() :]
+    if not prefix.kernel:  # in a kernel's message, the blanks that are left are its own
+        prompt = _PROMPT.match(text)
+        text = text[prompt.end() :] if prompt else text.lstrip()
     return Message(start, end, number, prefix.caller, prefix.kernel, text.rstrip(), prefix.time_s)

@@ -160,17 +160,18 @@ def _begin(reader: Reader, hit: int, done: int) -> _Found | None:
 
 def _form(reader: Reader, line: int, stop: int, messages: Sequence[Message]) -> Form:
     """The form of the log, learned only where it could matter: most lines say by themselves what they begin with."""
-    if messages and messages[0].stamped:
+    here = reader.bytes(line, line + 2)
+    if here[:1] not in _RECORDS and messages and messages[0].stamped:
         if reader.bytes(stop, stop + 1) in _STAMPS:
             return PLAIN
         after = klog.plain_text(reader.bytes(stop, reader.line_end(stop))[:_KEY_BYTES])
         return reader.form(line) if after.strip() and not PLAIN.prefix(after).begins else PLAIN
-    here = reader.bytes(line, line + 2)
     if here[:1] in _DECORATIONS or here in (reader.bytes(stop, stop + 2), _line_before(reader, line)):
         return reader.form(line)
     return PLAIN
 
 
+_RECORDS = (b"{", b"d", b"\x1e")
 _STAMPS = frozenset((b"[", b"<"))
 """How most lines begin that a kernel has stamped."""
 _DECORATIONS = frozenset(bytes([byte]) for byte in b'{"_MSd\t >|&0123456789[(<`')
