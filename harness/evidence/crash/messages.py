@@ -80,6 +80,12 @@ def _cut(line: bytes, start: int, end: int, form: Form) -> Iterator[tuple[Prefix
         text = klog.plain_text(line[begin:mark].rstrip(b"\r\n"))
         prefix, said = form.message(text)
         stop = end if mark == len(line) else start + mark
+        if form.records and (inner := _STAMP_TEXT.search(said, 1)):  # behind a prompt, say, in one record
+            there = max(line.find(inner[0].encode()), 1)
+            yield prefix, _message(start + begin, start + there, 0, prefix, said[: inner.start()]), text
+            begin = there
+            prefix = logform.prefix_of(said[inner.start() :])
+            said = said[inner.start() + prefix.end :]
         yield prefix, _message(start + begin, stop, 0, prefix, said), text
         begin = mark
 
