@@ -25,7 +25,7 @@ SANITIZERS: tuple[Format, ...] = (
         Kind.KASAN,
         "BUG: KASAN",
         r"BUG: KASAN: double-free in ",
-        "KASAN: double-free{where}",
+        "KASAN: invalid-free{where}",
         _O,
         Where.TRACE,
     ),

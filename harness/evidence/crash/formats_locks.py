@@ -75,8 +75,8 @@ LOCKDEP: tuple[Format, ...] = (
     row(
         Kind.LOCKDEP,
         ("WARNING:", "INFO:", "BUG"),
-        rf"{_HEAD}(?:\S+/\d+ )?still has locks held",
-        "BUG: still has locks held{where}",
+        r"(?:\[ )?(?P<head>BUG|WARNING): (?:\S+/\d+ )?still has locks held",
+        "{head}: still has locks held{where}",
         _W,
         Where.HELD,
     ),
@@ -224,7 +224,7 @@ HANGS: tuple[Format, ...] = (
 _WARNING = r"WARNING: (?:\[.*\] )?(?:CPU: \d+ PID: \d+ (?:Comm: .* )?at )?"
 # Words behind WARNING: that tell of a setting, a build or the machine, and of nothing that went wrong.
 _REMARKS = (
-    r"(?i:.*deprecated|.*screen: Driver|fbcon: Driver|\S+ uses wireless extensions|workqueue cpumask|polling idle"
+    r"(?i:.*deprecat|.*screen: Driver|fbcon: Driver|\S+ uses wireless extensions|workqueue cpumask|polling idle"
     r"|kernel not compiled|'bootconfig' found|CPU does not support|BIOS bug: CPU MTRR|.*mitigation|Unprivileged eBPF"
     r"|Spectre)"
 )
@@ -290,8 +290,8 @@ WARNINGS: tuple[Format, ...] = (
     row(
         Kind.WARNING,
         "WARNING:",
-        r"WARNING: kernel stack (?:regs|frame pointer) at .* has bad (?:'\w+' )?value",
-        "WARNING: kernel stack regs has bad value",
+        r"WARNING: kernel stack (?P<what>regs|frame pointer) at .* has bad (?:'\w+' )?value",
+        "WARNING: kernel stack {what} has bad value",
         _W,
         stamped=True,
     ),

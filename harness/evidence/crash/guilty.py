@@ -187,7 +187,8 @@ _MANY_CPUS = re.compile(r"^(?:generic_)?smp_call_function")
 def _stall(found: Sequence[Item], _generic: Generic) -> tuple[str, Sequence[str]]:
     """Below the innermost dispatcher outside the interrupt that noticed the stall."""
     chains = [chain for chain in _chains(found) if not any(_STARVED.search(function) for function in chain)]
-    chain = chains[0] if chains else []
+    # Tasks that wait may be shown before the processor that does not.
+    chain = next((chain for chain in chains if chain != ["__switch_to"]), [])
     last = max((index for index, function in enumerate(chain) if _INTERRUPT.search(function)), default=-1)
     if last < 0 and where_it_waited(chain):
         return "", chain
@@ -243,7 +244,7 @@ _BUCKETS: Mapping[str, str] = {
     r"synchronize_(?:rcu|srcu|net|sched)": "synchronize_rcu",
 }
 _WAITING = re.compile(
-    r"sched|_lock|lock_|_slowlock|slowpath|down_|^down|rwsem|rwbase|mutex|semaphore|completion|kthread|wait|synchronize"
+    r"sched|^do_read_cache_|_lock|lock_|_slowlock|slowpath|down_|^down|rwsem|rwbase|mutex|semaphore|completion|kthread|wait|synchronize"
     r"|context_switch|__switch_to|cancel_(?:delayed_)?work|rcu_barrier|^__flush_work|^flush_work|^io_|preempt"
     r"|percpu_ref|get_signal|^trace_|ret_from_fork|^worker_thread|^process_one_work|^do_raw|freez"
 )

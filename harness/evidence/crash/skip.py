@@ -44,7 +44,7 @@ GENERIC: tuple[Generic, ...] = (
         "the way into the report: a trap, a fault or a warning",
         (
             r"(?<!pv)panic|^print_tainted|^(?:get|add|test)_taint|fortify_report|^__?warn|^warn_(?:slowpath|alloc|bogus)|^report_bug|^fixup_bug"
-            r"|^handle_bug|^bug_handler|^brk_handler|^call_break_hook|^ref_tracker_dir",
+            r"|^handle_bug|^bug_handler|^brk_handler|^call_break_hook|^ref_tracker_",
             r"^do_(?:error_trap|trap|trap_break|invalid_op|general_protection|debug|debug_exception|undefinstr)$|_trap$"
             r"|^invalid_op|^general_protection|^(?:asm_)?exc_|^program_check|^die|^__die|^oops|^bad_area",
             r"^(?:async_|do_|__do_)?page_fault$|^do_user_addr_fault|^page_fault_oops|^no_context|^__bad_area"
@@ -84,7 +84,7 @@ GENERIC: tuple[Generic, ...] = (
         (
             r"(?:spin|raw_read|raw_write|read|write)_(?:lock|unlock|trylock)|^queued_(?:spin|read|write)|^native_queued"
             r"|^__?pv_queued|^osq_|^arch_spin|^rt_(?:spin|mutex|read|write)",
-            r"mutex_(?:lock|unlock|trylock|remove)|_mutex_lock"
+            r"mutex_(?:lock|unlock|trylock|remove|optimistic_spin|spin_on_owner|can_spin)|_mutex_lock"
             r"|(?:^|_)(?:down|up)_(?:read|write)|^_*(?:down|up)(?:_trylock|_timeout|_interruptible|_killable)?$"
             r"|^(?:try_)?(?:un)?lock_page|^folio_(?:un)?lock",
         ),
@@ -119,7 +119,7 @@ GENERIC: tuple[Generic, ...] = (
     Generic(
         "stops or awaits what somebody else set up",
         (
-            r"^_*cleanup_srcu_struct|^_*(?:flush|cancel|try_to_grab|drain|destroy)_(?:\w+_)?(?:work|pending|workqueue)|^(?:try_to_)?del_timer"
+            r"^_*cleanup_srcu_struct|^_*(?:flush|cancel|try_to_grab|drain|destroy)_(?:\w+_)?(?:work|pending|workqueue)|^(?:try_to_)?del_timer|^_*(?:mod|add)_timer|^lock_timer_base"
             r"|^timer_delete|^complete(?:_all)?$|^wait_for_co|^(?:do_)?wait_for_common|wake_up|^finish_wait|^kthread_stop",
         ),
     ),
