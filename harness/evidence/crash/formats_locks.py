@@ -162,7 +162,7 @@ HANGS: tuple[Format, ...] = (
         rf"{_RUNNING}BUG: soft lockup - CPU#\d+ stuck",
         "BUG: soft lockup{where}",
         _W,
-        Where.STALL,
+        Where.LOCKUP,
     ),
     row(
         Kind.HANG,
@@ -170,7 +170,7 @@ HANGS: tuple[Format, ...] = (
         rf"{_RUNNING}(?:CPU ?\d+: )?Watchdog detected hard LOCKUP on cpu",
         "hard LOCKUP{where}",
         _W,
-        Where.STALL,
+        Where.LOCKUP,
     ),
     # kernel/workqueue.c, process_one_work()
     row(

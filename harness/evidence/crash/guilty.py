@@ -29,6 +29,8 @@ class Where(StrEnum):
     """The same, but the first backtrace has no header."""
     STALL = "stall"
     """Below what dispatches: loops are seen at any of their places, so the innermost frame would differ each time."""
+    LOCKUP = "lockup"
+    """The same, where the backtrace is that of the processor which loops, without the interrupt that noticed it."""
     HANG = "hang"
     """The first frame that is not waiting."""
     LOCK = "lock"
@@ -189,7 +191,7 @@ def _stall(found: Sequence[Item], _generic: Generic) -> tuple[str, Sequence[str]
     chains = [chain for chain in _chains(found) if not any(_STARVED.search(function) for function in chain)]
     # Tasks that wait may be shown before the processor that does not.
     chain = next((chain for chain in chains if chain != ["__switch_to"]), [])
-    last = max((index for index, function in enumerate(chain) if _INTERRUPT.search(function)), default=-1)
+    last = _interrupted(chain)
     if last < 0 and where_it_waited(chain):
         return "", chain
     outside = _below_dispatcher(chain[last + 1 :])
@@ -197,6 +199,35 @@ def _stall(found: Sequence[Item], _generic: Generic) -> tuple[str, Sequence[str]
         # An idle processor, or a thread that only waits: the loop is in the interrupt's own work.
         return _below_dispatcher(chain[:last]) or outside, chain
     return outside, chain
+
+
+# What runs in the interrupt that notices a stall.
+_NOTICES = re.compile(r"tick|update_process_times|^rcu_|watchdog|nmi_|hrtimer|show_stack|dump_stack|sched_show")
+
+
+def _interrupted(chain: Sequence[str]) -> int:
+    """The index of the outermost frame of the interrupt that noticed the stall; -1 where the backtrace has none.
+
+    Behind it, an interrupt may be what loops. Where nothing tells which it was, all are taken for it.
+    """
+    hits = [index for index, function in enumerate(chain) if _INTERRUPT.search(function)]
+    if not hits:
+        return -1
+    notices = [index for index, function in enumerate(chain) if _NOTICES.search(function)]
+    if not notices or notices[0] > hits[0]:
+        return hits[-1]
+    end = next((index for index in hits if index > notices[0]), hits[-1])
+    while end + 1 in hits or (end + 1 < len(chain) and _NOTICES.search(chain[end + 1])):
+        end += 1
+    return end
+
+
+def _lockup(found: Sequence[Item], generic: Generic) -> tuple[str, Sequence[str]]:
+    chain = _first_trace(found)
+    if any(_NOTICES.search(function) for function in chain):
+        return _stall(found, generic)
+    inside = _below_dispatcher(chain)
+    return (inside, chain) if inside and not where_it_waited(chain) else _stall(found, generic)
 
 
 _PLUMBING = re.compile(
@@ -297,6 +328,7 @@ _WAYS: Mapping[Where, Callable[[Sequence[Item], Generic], tuple[str, Sequence[st
     Where.TRACE: _trace,
     Where.BARE: _bare,
     Where.STALL: _stall,
+    Where.LOCKUP: _lockup,
     Where.HANG: _hang,
     Where.LOCK: _trace,
     Where.DEPENDENCY: _bare,

@@ -56,6 +56,16 @@ def match(message: Message) -> tuple[Format, re.Match[str]] | None:
     return None
 
 
+_CHECK = re.compile(r"\b__asan_(?:report_)?(?P<access>load|store)")
+
+
+def _access(rest: Sequence[Message]) -> str:
+    """``Read`` or ``Write``, as a sanitizer says it, or else as the check is called that found it."""
+    said = next((found["access"] for message in rest[:8] if (found := _ACCESS.match(message.text))), "")
+    check = next((found["access"] for message in rest[:40] if not said and (found := _CHECK.search(message.text))), "")
+    return said or {"load": "Read", "store": "Write"}.get(check, "")
+
+
 _ACCESS = re.compile(r"(?P<access>Read|Write) (?:of size \d+|at addr )")
 
 
@@ -78,7 +88,7 @@ def title(
     if missing and not function and row.unnamed and row.reason is Reason.HERE:
         return row.unnamed.format(said=matched[0].removeprefix("[ "), **groups)
     where = f" in {function}" if function else (f" in {missing}" if missing and row.where is not Where.NOWHERE else "")
-    access = next((found["access"] for message in rest[:8] if (found := _ACCESS.match(message.text))), "")
+    access = _access(rest)
     return row.title.format(
         where=where, access=f" {access}" if access else "", function=given, reason=because, **groups
     )

@@ -26,7 +26,7 @@ GENERIC: tuple[Generic, ...] = (
         (
             r"dump_stack|^show_(?:stack|regs|trace)|^dump_(?:backtrace|page)|^unwind_backtrace|^walk_stackframe",
             r"^print_(?:address|report|bad|usage|circular|deadlock|irq|unlock|lock|freed|trailer|page|other|cpu)",
-            r"^(?:stack_trace_save|save_stack|arch_stack_walk)|^spin_(?:dump|bug)|^rwlock_bug|^bad_page$",
+            r"^(?:stack_trace_|save_stack|arch_stack_walk)|^spin_(?:dump|bug)|^rwlock_bug|^bad_page$",
             r"printk|^_?(?:net)?dev_(?:info|notice|warn|err|alert|crit|emerg|printk)$",
             r"^slab_(?:bug|err|fix)|^object_err|^check_bytes_and_report",
             r"^(?:nmi|rcu|sched)_(?:trigger_cpumask|dump_cpu|show_task|cpu_backtrace)|^arch_trigger_cpumask",
@@ -65,7 +65,7 @@ GENERIC: tuple[Generic, ...] = (
     Generic(
         "copies, compares or formats what it is told to",
         (
-            r"mem(?:cpy|set|move|cmp|chr)|str(?:n|l|s|r|case|ncase)?(?:cpy|cmp|len|str|chr|cat|nlen)|strscpy|strnlen",
+            r"mem(?:cpy|set|move|cmp|chr|dup)|^k?strn?dup|str(?:n|l|s|r|case|ncase)?(?:cpy|cmp|len|str|chr|cat|nlen)|strscpy|strnlen",
             r"copy_(?:to|from)_user|copy_user|(?:get|put)_user|might_(?:fault|sleep|resched)|^copy(?:in|out)|copy_(?:to|from|page)_(?:to_|from_)?iter",
             r"^(?:string|pointer|number)(?:_nocheck)?$|^string_|_string$|^va_format|snprintf|scnprintf|^v?sprintf$|hex_dump|^k?v?asprintf",
             r"^crc(?:16|32|32c)(?:_|$)|^(?:crypto|cipher|aes|aesti|aesni|xts)_\w*crypt",
@@ -94,7 +94,7 @@ GENERIC: tuple[Generic, ...] = (
         (
             r"^_*rb_(?:erase|insert|next|prev|first|last|link|replace)",
             r"atomic(?:64|_long)?_(?:dec|inc|read|set|add|sub|or|and|xor|fetch|xchg|cmpxchg|try|andnot)|refcount_",
-            r"^kref_|^_*seqprop_|^_*rh(?:ash|l)?t(?:able)?_(?:lookup|insert|remove)|list_(?:add|del|move|replace|splice)|^_?compound_head|^(?:arch_|_)*(?:test|set|clear|change)(?:_and_\w+)?_bit",
+            r"^kref_|^(?:drop|clear|inc|set)_nlink|^_*seqprop_|^_*rh(?:ash|l)?t(?:able)?_(?:lookup|insert|remove)|list_(?:add|del|move|replace|splice)|^_?compound_head|^(?:arch_|_)*(?:test|set|clear|change)(?:_and_\w+)?_bit",
             r"^_?dput$|^(?:fast|retain|lockref_put)_d(?:put|entry)|^iput$",
         ),
     ),
