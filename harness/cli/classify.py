@@ -23,8 +23,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "classify",
         help="name the first crash in console logs",
-        description="The first crash of each log, titled in syzkaller's words. Logs may be packed by gzip, bzip2, xz or "
-        "zstd, and may have any prefix: a journal's, syslog's, a mail's.",
+        description="The first crash of each log, titled in syzkaller's words. Logs may be packed by gzip, bzip2, xz "
+        "or zstd, and may have any prefix: a journal's, syslog's, a mail's.",
         epilog="Exit: 0 no crash in any log, 1 a crash in one at least, 2 one cannot be read or is no log.",
     )
     parser.add_argument("--all", action="store_true", help="all crashes of each log, not only the first")

@@ -97,7 +97,9 @@ def is_binary(head: bytes) -> bool:
 
 def _plain(name: str, stack: ExitStack) -> IO[bytes]:
     """The file, seekable and at its beginning, unpacked and in UTF-8."""
-    source: BinaryIO = sys.stdin.buffer if name == STDIN else stack.enter_context(Path(name).open("rb", buffering=0))
+    source: BinaryIO = (
+        sys.stdin.buffer if name == STDIN else stack.enter_context(Path(name).open("rb", buffering=0))  # noqa: SIM115
+    )
     file: BinaryIO = source if name != STDIN and stat.S_ISREG(Path(name).stat().st_mode) else _spooled(name, source)
     head = file.read(8)
     file.seek(0)
@@ -108,7 +110,7 @@ def _plain(name: str, stack: ExitStack) -> IO[bytes]:
         if head.startswith(magic):
             raise InputError(f"{name}: not a console log: it is packed by {program}", hint="unpack it first")
     if encoding := _UTF16.get(head[:2]):
-        return _recoded(name, file, encoding)
+        return _recoded(file, encoding)
     return file
 
 
@@ -157,7 +159,7 @@ def _by_zstd(name: str, file: BinaryIO) -> IO[bytes]:
     return copy
 
 
-def _recoded(name: str, file: BinaryIO, encoding: str) -> IO[bytes]:
+def _recoded(file: BinaryIO, encoding: str) -> IO[bytes]:
     """In UTF-8: what Windows writes where a terminal's output is redirected."""
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     copy = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the caller closes it

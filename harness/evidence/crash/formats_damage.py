@@ -119,7 +119,8 @@ PANICS: tuple[Format, ...] = (
     row(
         Kind.PANIC,
         "Kernel panic",
-        rf"Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: (?:\[<)?(?![0-9a-f]{{8,16}}\b){FUNCTION}",
+        r"Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: (?:\[<)?(?![0-9a-f]{8,16}\b)"
+        rf"{FUNCTION}",
         "kernel panic: stack is corrupted in {function}",
         _P,
         Where.GIVEN,

@@ -101,7 +101,7 @@ SANITIZERS: tuple[Format, ...] = (
 FAULTS: tuple[Format, ...] = (
     # arch/x86/kernel/traps.c, doublefault_32.c
     row(Kind.DOUBLE_FAULT, "PANIC:", r"(?:traps: )?PANIC: double fault", "PANIC: double fault{where}", _P, Where.TRACE),
-    # arch/x86/mm/extable.c, early_fixup_exception(): by early_printk, so only with earlyprintk= and without a timestamp;
+    # arch/x86/mm/extable.c, early_fixup_exception(): by early_printk, so only with earlyprintk=, without a timestamp;
     # until 4.6 arch/x86/kernel/head_64.S, without the 0x; head_32.S names the vector by itself
     row(
         Kind.FAULT,

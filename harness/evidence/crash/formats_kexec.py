@@ -93,8 +93,7 @@ KEXEC: tuple[Format, ...] = (
     row(
         Kind.KEXEC,
         ("kexec: ", "kexec["),
-        rf"{_TAGS}(?P<what>kexec(?:\[\d+\])?: (?:failed to load kdump kernel|load failed).*"
-        r"|kdumpctl(?:\[\d+\])?: kexec: failed to load kdump kernel)",
+        rf"{_TAGS}(?:kdumpctl(?:\[\d+\])?: )?kexec(?:\[\d+\])?: (?P<what>(?:failed to load kdump kernel|load failed).*)",
         "kexec: {what}",
         _W,
     ),

@@ -92,7 +92,8 @@ def _frames(chain: Sequence[str]) -> tuple[str, ...]:
 
 
 _NO_SYMBOL = re.compile(
-    r"(?:RIP:? +(?:0010:|0008:)?|EIP:? (?:0060:)?|pc : |epc ?: )\s*(?:\[<[0-9a-f]+>\]\s*){0,2}0x(?P<address>[0-9a-f]{1,16})$"
+    r"(?:RIP:? +(?:0010:|0008:)?|EIP:? (?:0060:)?|pc : |epc ?: )\s*(?:\[<[0-9a-f]+>\]\s*){0,2}"
+    r"0x(?P<address>[0-9a-f]{1,16})$"
 )
 _CALLS_FIRMWARE = re.compile(
     r"\b_*(?:efi(?:64)?_(?:call|thunk|rts)|efi_call_rts|virt_efi_|efi_enter_virtual|arch_efi_call)\w*"

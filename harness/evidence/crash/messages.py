@@ -1,5 +1,5 @@
-"""Console bytes as kernel messages: without what stands before them, joined where a mailer has cut them, and cut where a
-second message begins in the middle of a line.
+"""Console bytes as kernel messages: without what stands before them, joined where a mailer has cut them, and cut where
+a second message begins in the middle of a line.
 """
 
 from __future__ import annotations

@@ -97,7 +97,8 @@ def title(
 # Lines that give no reason: the frames of Xen's panic, and what the decompressor says while nothing is wrong.
 _NO_REASON = re.compile(
     r"\W*$|Reboot in|Decompressing Linux|Uncompressing|Parsing ELF|Performing relocations|Booting the kernel"
-    r"|early console|Physical KASLR|KASLR|EFI stub:|input_data|input_len|output|kernel_total_size|needed_size|trampoline_32bit"
+    r"|early console|Physical KASLR|KASLR|EFI stub:|input_data|input_len|output|kernel_total_size|needed_size"
+    r"|trampoline_32bit"
 )
 _XEN = re.compile(r"\(XEN\) ?(?:\[[^\]]*\] ?)?")
 

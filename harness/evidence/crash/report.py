@@ -137,7 +137,7 @@ def _behind_dull_line(reader: Reader, hit: int) -> int:
     if not prefix.kernel or _SECOND.search(text, prefix.end) or parser.may_match(text[prefix.end :]):
         return 0
     stop = hit + len(behind)
-    return stop if reader.bytes(stop, stop + 1) in _STAMPS else 0
+    return stop if reader.piece(stop, stop + 1) in _STAMPS else 0
 
 
 def _begin(reader: Reader, hit: int, done: int) -> _Found | None:
@@ -160,13 +160,13 @@ def _begin(reader: Reader, hit: int, done: int) -> _Found | None:
 
 def _form(reader: Reader, line: int, stop: int, messages: Sequence[Message]) -> Form:
     """The form of the log, learned only where it could matter: most lines say by themselves what they begin with."""
-    here = reader.bytes(line, line + 2)
+    here = reader.piece(line, line + 2)
     if here[:1] not in _RECORDS and messages and messages[0].stamped:
-        if reader.bytes(stop, stop + 1) in _STAMPS:
+        if reader.piece(stop, stop + 1) in _STAMPS:
             return PLAIN
-        after = klog.plain_text(reader.bytes(stop, reader.line_end(stop))[:_KEY_BYTES])
+        after = klog.plain_text(reader.piece(stop, reader.line_end(stop))[:_KEY_BYTES])
         return reader.form(line) if after.strip() and not PLAIN.prefix(after).begins else PLAIN
-    if here[:1] in _DECORATIONS or here in (reader.bytes(stop, stop + 2), _line_before(reader, line)):
+    if here[:1] in _DECORATIONS or here in (reader.piece(stop, stop + 2), _line_before(reader, line)):
         return reader.form(line)
     return PLAIN
 
@@ -180,7 +180,7 @@ _DECORATIONS = frozenset(bytes([byte]) for byte in b'{"_MSd\t >|&0123456789[(<`'
 
 def _line_before(reader: Reader, line: int) -> bytes:
     before = reader.line_start(line - 1) if line else line
-    return reader.bytes(before, min(line, before + 2))
+    return reader.piece(before, min(line, before + 2))
 
 
 def _unwrapped(reader: Reader, line: int, stop: int) -> tuple[int, int]:
@@ -198,7 +198,7 @@ def _report(reader: Reader, found: _Found, table: SymbolTable | None) -> Report:
     stop = min(reader.log.size, line + _WINDOW_BYTES)
     messages = (message for message in reader.messages(line, stop, form) if message.start >= begin.start)
     if table is not None:
-        here = moved(table, reader.bytes(line, stop), 0, stop - line)
+        here = moved(table, reader.piece(line, stop), 0, stop - line)
         messages = (named(message, here) for message in messages)
     reach = extent(messages, row)
     rest = parser.rest_of(reach.messages, 0, row)
@@ -216,7 +216,7 @@ def _report(reader: Reader, found: _Found, table: SymbolTable | None) -> Report:
         end=end,
         frame=function or parser.first_line_function(found.match) or None,
         frames=guilt.frames,
-        corrupted=_corrupted(reach, row, function != "", _DROPPED.search(reader.bytes(line, end)) is not None),
+        corrupted=_corrupted(reach, row, function != "", _DROPPED.search(reader.piece(line, end)) is not None),
         signature=parser.signature(row, title, guilt.frames),
         line=reader.line_number(start),
         epoch=reader.kernels(start),
