@@ -139,7 +139,9 @@ def _mapping_needed(seen: _Seen) -> str:
     keys = seen.shape.keys(seen.node)
     if seen.value in keys:
         return f"'{seen.value}' needs a value; write '{seen.value}: ...'"
-    return f"{seen.shown} is not a mapping; keys {allowed(keys)}"
+    words = seen.node.get("words", ())
+    neither = f" and not the word {' or '.join(map(repr, words))}" if words else ""
+    return f"{seen.shown} is not a mapping{neither}; keys {allowed(keys)}{did_you_mean(seen.value, words)}"
 
 
 def _text_needed(seen: _Seen) -> str:

@@ -25,12 +25,19 @@ class Shape:
         self.root = self.plain(schema)
 
     def plain(self, node: Node) -> Node:
-        """The node with its ``$ref`` followed and the ``null`` of an optional value left out."""
+        """The node with its ``$ref`` followed and the ``null`` of an optional value left out. A mapping in whose place
+        words may stand has them as its ``words``.
+        """
         while "$ref" in node:
             node = self._definitions[node["$ref"].rsplit("/", 1)[-1]] | {k: v for k, v in node.items() if k != "$ref"}
         choices = [choice for choice in node.get("anyOf", ()) if choice.get("type") != "null"]
         if len(choices) == 1:
             return self.plain(choices[0] | {k: v for k, v in node.items() if k != "anyOf"})
+        mappings = [option for option in node.get("oneOf", ()) if "$ref" in option or "properties" in option]
+        words = [option["const"] for option in node.get("oneOf", ()) if "const" in option]
+        if words and len(mappings) == 1:
+            notes = {key: value for key, value in node.items() if key != "oneOf"}
+            return self.plain(mappings[0] | notes | {"words": words})
         return node
 
     def options(self, node: Node) -> tuple[Node, ...]:

@@ -179,7 +179,7 @@ EFI_LINE = b"[    0.000000] efi: ACPI=0x3f77d000 ACPI 2.0=0x3f77d014 ESRT=0x39ff
 
 
 def _with_initrd() -> Plan:
-    steps = [{"boot": {}}, {"kexec": {"syscall": "file", "no_initrd": True}}]
+    steps = [{"boot": {}}, {"kexec": {"syscall": "file", "initrd": "none"}}]
     return plan(scenario(firmware={}, steps=steps, expect=[{"no_ramdisk": True}]), prepared([kernel()] * 2))
 
 
