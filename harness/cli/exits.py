@@ -19,6 +19,11 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+def despite_lost_document(status: Exit) -> Exit:
+    """The exit code when a JSON document was asked for and could not be written: no success, but FAIL stays FAIL."""
+    return Exit.ERROR if status in (Exit.OK, Exit.NOTHING_TESTABLE) else status
+
+
 def exit_for(verdicts: Sequence[Verdict]) -> Exit:
     """0 all as expected, 1 a FAIL nobody expected, 3 an ERROR, 5 nothing was testable; FAIL before ERROR."""
     from harness.model.causes import Status

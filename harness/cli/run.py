@@ -14,7 +14,8 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.cli import setting
-from harness.cli.exits import Exit, exit_for
+from harness.cli.exits import Exit, despite_lost_document, exit_for
+from harness.cli.output import delivered
 from harness.errors import InputError, Interrupted
 from harness.model.causes import Cause
 from harness.model.verdict import Verdict
@@ -36,7 +37,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts as JSON; - for standard output")
     parser.add_argument("--repeat", type=_repeat, default=1, metavar="N", help="run each variant N times (1)")
     parser.add_argument("-j", "--jobs", type=_jobs, metavar="N", help="runs at the same time (default: one a core)")
-    parser.set_defaults(action=run)
+    parser.set_defaults(action=run, spare_output=True)  # what is printed is also in the record and the exit code
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -67,8 +68,7 @@ def run(options: argparse.Namespace) -> Exit:
         session = Session(workshop, settings, progress)
         with stops(session):
             verdicts = session.run(variants, options.repeat)
-    if options.json:
-        _write_json(options.json, verdicts)
+    lost = _write_json(options.json, verdicts) if options.json else ""
     if str(options.json) != "-":
         _print(verdicts, len(variants) * options.repeat)
     if session.interrupted:
@@ -76,7 +76,16 @@ def run(options: argparse.Namespace) -> Exit:
         raise Interrupted(
             f"stopped on request; {records} of {len(variants) * options.repeat} runs have a record in {options.runs}"
         )
+    if session.unheard is not None:
+        _say(f"{session.unheard.message}; progress was no longer shown, the runs went on", session.unheard.hint)
+    if lost:
+        _say(f"--json {options.json}: cannot be written ({lost})", "the verdicts are in the records, see harness judge")
+        return despite_lost_document(exit_for(verdicts))
     return exit_for(verdicts)
+
+
+def _say(message: str, hint: str) -> None:
+    print(f"harness: {message}\n  {hint}", file=sys.stderr)
 
 
 def _progress(total: int, *, quiet_stdout: bool) -> LiveProgress | PlainProgress:
@@ -112,7 +121,8 @@ def _check_target(path: Path) -> None:
         raise InputError(f"--json {path}: cannot be written ({error.strerror})") from error
 
 
-def _write_json(path: Path, verdicts: Sequence[Verdict]) -> None:
+def _write_json(path: Path, verdicts: Sequence[Verdict]) -> str:
+    """Returns why it could not be written, or nothing."""
     document = {
         "format": 1,
         "exit": int(exit_for(verdicts)),
@@ -121,12 +131,12 @@ def _write_json(path: Path, verdicts: Sequence[Verdict]) -> None:
     }
     data = json.dumps(document, indent=1) + "\n"
     if str(path) == "-":
-        sys.stdout.write(data)
-        return
+        return delivered(data)
     try:
         path.write_text(data)
     except OSError as error:
-        raise InputError(f"--json {path}: {error.strerror}") from error
+        return (error.strerror or str(error)).lower()
+    return ""
 
 
 def _repeat(value: str) -> int:

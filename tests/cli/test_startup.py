@@ -26,7 +26,11 @@ names = sorted(set(sys.modules) - before)
 import json
 print(json.dumps([status, names]), file=sys.stderr)
 """
-FIRST = {"harness", "harness.cli", "harness.cli.commands", "harness.cli.main", "harness.cli.exits", "harness.errors"}
+FIRST = {
+    "harness",
+    "harness.errors",
+    *(f"harness.cli{name}" for name in ("", ".commands", ".main", ".exits", ".output")),
+}
 PYDANTIC = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
 CRASH_LOG = b"[    1.000000] BUG: kernel NULL pointer dereference, address: 0000000000000000\n"
 
@@ -90,7 +94,7 @@ def test_list_imports_scenarios_and_nothing_that_runs_them(arguments: list[str])
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_help_of_a_command_imports_no_other_command(command: Command) -> None:
-    shared = {"harness.cli", *(f"harness.cli.{name}" for name in ("commands", "exits", "main", "setting"))}
+    shared = {"harness.cli", *(f"harness.cli.{name}" for name in ("commands", "exits", "main", "output", "setting"))}
     if command.name == "culprit":
         shared.add("harness.cli.run")  # it has the options of run
     names = {name for name in imported(command.name, "--help") if name.startswith("harness.cli")}
