@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from harness.errors import HarnessError, HostError, InputError, Interrupted
+
 if TYPE_CHECKING:
     from harness.model.verdict import Verdict
 
@@ -17,6 +19,19 @@ class Exit(IntEnum):
     ERROR = 3
     NOTHING_TESTABLE = 5
     INTERRUPTED = 130
+
+
+_OF_ERRORS: dict[type[HarnessError], Exit] = {
+    InputError: Exit.USAGE,
+    HostError: Exit.ERROR,
+    Interrupted: Exit.INTERRUPTED,
+    HarnessError: Exit.ERROR,
+}
+
+
+def exit_of(error: HarnessError) -> Exit:
+    """The exit code of a command that an error ends."""
+    return _OF_ERRORS[next(kind for kind in _OF_ERRORS if isinstance(error, kind))]
 
 
 def despite_lost_document(status: Exit) -> Exit:

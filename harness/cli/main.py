@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from harness.cli.commands import PROGRAM, add_commands
-from harness.cli.exits import Exit
+from harness.cli.exits import Exit, exit_of
 from harness.cli.output import Outputs, outputs
-from harness.errors import HarnessError, HostError, InputError, Interrupted, QemuError, ScenarioErrors
+from harness.errors import HarnessError, QemuError, ScenarioErrors
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,16 +31,29 @@ def _status(arguments: Sequence[str] | None, both: Outputs) -> int:
         return _interrupted()
     try:
         both.out.spare = getattr(options, "spare_output", False)
-        with _terminated_like_interrupted(), _threads_told():
+        with _threads_told():
             return int(options.action(options))
     except HarnessError as error:
         return explain(error)
     except KeyboardInterrupt:
         return _interrupted()
     except Exception as error:  # noqa: BLE001  # Python would exit with 1, which means FAIL
-        from harness.internal import internal_error
+        return _unforeseen(error)
 
-        return explain(internal_error(error))
+
+def _unforeseen(error: Exception) -> Exit:
+    if _by_interrupt(error):
+        return _interrupted()
+    from harness.internal import internal_error
+
+    return explain(internal_error(error))
+
+
+def _by_interrupt(error: BaseException | None) -> bool:
+    """Some of Python turns a KeyboardInterrupt into an error of its own, such as ``__set_name__`` of a class."""
+    return error is not None and (
+        isinstance(error, KeyboardInterrupt) or _by_interrupt(error.__cause__ or error.__context__)
+    )
 
 
 def _interrupted() -> Exit:
@@ -55,16 +67,6 @@ def _with_output(status: int, both: Outputs) -> int:
         return status
     print(f"harness: standard output could not be written: {both.out.lost}", file=sys.stderr)
     return Exit.ERROR if status == Exit.OK and not both.out.spare else status
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM ends a command as Ctrl-C does: what it has begun is cleaned up, and what it started is ended."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -107,15 +109,7 @@ def explain(error: HarnessError) -> Exit:
         print(f"  QEMU said: {error.output.strip()}", file=sys.stderr)
     if error.hint:
         print(f"  {error.hint}", file=sys.stderr)
-    return _EXITS[next(kind for kind in _EXITS if isinstance(error, kind))]
-
-
-_EXITS: dict[type[HarnessError], Exit] = {
-    InputError: Exit.USAGE,
-    HostError: Exit.ERROR,
-    Interrupted: Exit.INTERRUPTED,
-    HarnessError: Exit.ERROR,
-}
+    return exit_of(error)
 
 
 class _Version(argparse.Action):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -14,11 +12,12 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.cli import setting
+from harness.cli.document import Document
 from harness.cli.exits import Exit, despite_lost_document, exit_for
-from harness.cli.output import delivered
-from harness.errors import InputError, Interrupted
+from harness.errors import Interrupted
+from harness.load.scenarios import Variant
 from harness.model.causes import Cause
-from harness.model.verdict import Verdict
+from harness.model.verdict import KnownIssue, Verdict
 from harness.record.store import check_writable, stored_text
 from harness.report import text
 from harness.report.progress import LiveProgress, PlainProgress
@@ -56,36 +55,43 @@ def run(options: argparse.Namespace) -> Exit:
     choices = Choices(options.accel, options.offline, options.time_factor)
     variants = setting.variants(options)
     issues = () if options.no_known_issues else setting.places(options).known_issues()
-    if options.json and str(options.json) != "-":
-        _check_target(options.json)
-    progress = _progress(len(variants) * options.repeat, quiet_stdout=str(options.json) == "-")
+    document = Document(options.json, tuple(variant.id for variant in variants for _ in range(options.repeat)))
+    document.check()
+    with document.of_what_ends_all():
+        verdicts, session = _machines(options, choices, variants, issues)
+    status = Exit.INTERRUPTED if session.interrupted else exit_for(verdicts)
+    written = document.write(status, verdicts)
+    with suppress(KeyboardInterrupt):  # all is done and written down: what was still to be printed is not worth more
+        _print(verdicts, document)
+    if session.unheard is not None:
+        print(
+            f"harness: {session.unheard.message}; progress was no longer shown, the runs went on\n"
+            f"  {session.unheard.hint}",
+            file=sys.stderr,
+        )
+    if session.interrupted:
+        records = sum(bool(verdict.run_dir) for verdict in verdicts)
+        raise Interrupted(
+            f"stopped on request; {records} of {len(document.turns)} runs have a record in {options.runs}"
+        )
+    return status if written else despite_lost_document(status)
+
+
+def _machines(
+    options: argparse.Namespace, choices: Choices, variants: Sequence[Variant], issues: tuple[KnownIssue, ...]
+) -> tuple[tuple[Verdict, ...], Session]:
+    """Everything that takes time."""
+    total = len(variants) * options.repeat
+    progress = _progress(total, quiet_stdout=str(options.json) == "-")
     with progress:
         host = this_host()
-        jobs = options.jobs or default_jobs(host, len(variants) * options.repeat)
+        jobs = options.jobs or default_jobs(host, total)
         workshop = make_workshop(setting.places(options), replace(choices, jobs=jobs), progress.message, host)
         check_writable(options.runs)
         settings = Options(options.runs, jobs, issues, text.render, host.memory_available_bytes)
         session = Session(workshop, settings, progress)
         with stops(session):
-            verdicts = session.run(variants, options.repeat)
-    lost = _write_json(options.json, verdicts) if options.json else ""
-    if str(options.json) != "-":
-        _print(verdicts, len(variants) * options.repeat)
-    if session.interrupted:
-        records = sum(bool(verdict.run_dir) for verdict in verdicts)
-        raise Interrupted(
-            f"stopped on request; {records} of {len(variants) * options.repeat} runs have a record in {options.runs}"
-        )
-    if session.unheard is not None:
-        _say(f"{session.unheard.message}; progress was no longer shown, the runs went on", session.unheard.hint)
-    if lost:
-        _say(f"--json {options.json}: cannot be written ({lost})", "the verdicts are in the records, see harness judge")
-        return despite_lost_document(exit_for(verdicts))
-    return exit_for(verdicts)
-
-
-def _say(message: str, hint: str) -> None:
-    print(f"harness: {message}\n  {hint}", file=sys.stderr)
+            return session.run(variants, options.repeat), session
 
 
 def _progress(total: int, *, quiet_stdout: bool) -> LiveProgress | PlainProgress:
@@ -95,48 +101,20 @@ def _progress(total: int, *, quiet_stdout: bool) -> LiveProgress | PlainProgress
     return PlainProgress(sys.stderr if quiet_stdout else sys.stdout, total)
 
 
-def _print(verdicts: Sequence[Verdict], total: int) -> None:
+def _print(verdicts: Sequence[Verdict], document: Document) -> None:
+    if document.on_stdout:
+        return
+    total = len(document.turns)
     # Of several, those that need a person; what was interrupted is told by the summary.
     needy = [verdict for verdict in verdicts if not verdict.as_expected and verdict.cause is not Cause.INTERRUPTED]
     full = verdicts if total == 1 else needy
     for verdict in full:
         print(stored_text(verdict) or text.render(verdict))
     if total > 1:
-        print(text.summary(verdicts))
+        print(text.summary(verdicts, not_run=len(document.not_run(verdicts))))
     for item in tally(verdicts):
         if item.flaky:
             print(f"FLAKY       {item}")
-
-
-def _check_target(path: Path) -> None:
-    """Refuse a --json file that cannot be written, now and not after the last run."""
-    if path.is_dir():
-        raise InputError(f"--json {path}: this is a directory", hint="name a file in it, or - for standard output")
-    if not path.parent.is_dir():
-        raise InputError(f"--json {path}: there is no directory {path.parent}")
-    try:
-        with tempfile.TemporaryFile(dir=path.parent), suppress(FileNotFoundError), path.open("r+b"):
-            pass
-    except OSError as error:
-        raise InputError(f"--json {path}: cannot be written ({error.strerror})") from error
-
-
-def _write_json(path: Path, verdicts: Sequence[Verdict]) -> str:
-    """Returns why it could not be written, or nothing."""
-    document = {
-        "format": 1,
-        "exit": int(exit_for(verdicts)),
-        "flaky": [item.model_dump(mode="json") for item in tally(verdicts) if item.flaky],
-        "verdicts": [verdict.model_dump(mode="json") for verdict in verdicts],
-    }
-    data = json.dumps(document, indent=1) + "\n"
-    if str(path) == "-":
-        return delivered(data)
-    try:
-        path.write_text(data)
-    except OSError as error:
-        return (error.strerror or str(error)).lower()
-    return ""
 
 
 def _repeat(value: str) -> int:

@@ -52,8 +52,8 @@ def render(verdict: Verdict, plan: Plan | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def summary(verdicts: Sequence[Verdict]) -> str:
-    """One line a verdict, then the counts and what needs a person."""
+def summary(verdicts: Sequence[Verdict], *, not_run: int = 0) -> str:
+    """One line a verdict, then the counts, of those that were not run too."""
     order = {Status.FAIL: 0, Status.ERROR: 1, Status.UNSUPPORTED: 2, Status.PASS: 3}
     ranked = sorted(verdicts, key=lambda verdict: (verdict.known is not None, order[verdict.status], verdict.variant))
     lines = []
@@ -62,7 +62,10 @@ def summary(verdicts: Sequence[Verdict]) -> str:
         if verdict.status is not Status.PASS:
             lines += _wrap(verdict.headline, " " * 12)
     counts = Counter(title(verdict) for verdict in verdicts)
-    lines += ["", ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing was run"]
+    words = [f"{count} {name}" for name, count in sorted(counts.items())] or ["nothing was run"]
+    if not_run:
+        words.append(f"{not_run} not run")
+    lines += ["", ", ".join(words)]
     return "\n".join(lines) + "\n"
 
 

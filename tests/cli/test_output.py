@@ -113,7 +113,7 @@ def test_a_terminal_that_goes_away(host: FakeHost) -> None:
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),  # noqa: PLW1509
     ) as process:
         os.close(theirs)
         os.read(ours, 1)
