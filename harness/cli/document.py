@@ -16,7 +16,7 @@ from harness.cli.output import delivered
 from harness.errors import HarnessError, InputError, Interrupted
 from harness.internal import internal_error
 from harness.model.verdict import Verdict
-from harness.session.attempts import tally
+from harness.session.attempts import tally, untested
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ class Document:
             "error": error.message if error is not None else None,
             "flaky": [item.model_dump(mode="json") for item in tally(verdicts) if item.flaky],
             "verdicts": [verdict.model_dump(mode="json") for verdict in verdicts],
+            "not_testable": untested(verdicts),
             "not_run": self.not_run(verdicts),
         }
         lost = _put(self.path, json.dumps(document, indent=1) + "\n")

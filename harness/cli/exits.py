@@ -39,8 +39,12 @@ def despite_lost_document(status: Exit) -> Exit:
     return Exit.ERROR if status in (Exit.OK, Exit.NOTHING_TESTABLE) else status
 
 
-def exit_for(verdicts: Sequence[Verdict]) -> Exit:
-    """0 all as expected, 1 a FAIL nobody expected, 3 an ERROR, 5 nothing was testable; FAIL before ERROR."""
+def exit_for(verdicts: Sequence[Verdict], *, require_tested: bool = False) -> Exit:
+    """0 all as expected, 1 a FAIL nobody expected, 3 an ERROR, 5 nothing was testable; FAIL before ERROR.
+
+    Args:
+        require_tested: what could not be tested here, beside others that were, is 3, too.
+    """
     from harness.model.causes import Status
 
     if any(verdict.status is Status.FAIL and not verdict.as_expected for verdict in verdicts):
@@ -49,4 +53,6 @@ def exit_for(verdicts: Sequence[Verdict]) -> Exit:
         return Exit.ERROR
     if not any(verdict.as_expected for verdict in verdicts):
         return Exit.NOTHING_TESTABLE
+    if require_tested and any(verdict.status is Status.UNSUPPORTED for verdict in verdicts):
+        return Exit.ERROR
     return Exit.OK

@@ -22,7 +22,7 @@ from harness.record.store import check_writable, stored_text
 from harness.report import text
 from harness.report.progress import LiveProgress, PlainProgress
 from harness.session.assembly import Choices, default_jobs, make_workshop, this_host
-from harness.session.attempts import tally
+from harness.session.attempts import tally, untested
 from harness.session.session import Options, Session
 from harness.session.stops import stops
 
@@ -34,6 +34,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     setting.add_directories(parser)
     add_run_options(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts as JSON; - for standard output")
+    parser.add_argument(
+        "--require-tested",
+        action="store_true",
+        help="exit 3 when some of the runs cannot be tested here (UNSUPPORTED); when none can, exit 5 as always",
+    )
     parser.add_argument("--repeat", type=_repeat, default=1, metavar="N", help="run each variant N times (1)")
     parser.add_argument("-j", "--jobs", type=_jobs, metavar="N", help="runs at the same time (default: one a core)")
     parser.set_defaults(action=run, spare_output=True)  # what is printed is also in the record and the exit code
@@ -59,7 +64,8 @@ def run(options: argparse.Namespace) -> Exit:
     document.check()
     with document.of_what_ends_all():
         verdicts, session = _machines(options, choices, variants, issues)
-    status = Exit.INTERRUPTED if session.interrupted else exit_for(verdicts)
+    judged = exit_for(verdicts, require_tested=options.require_tested)
+    status = Exit.INTERRUPTED if session.interrupted else judged
     written = document.write(status, verdicts)
     with suppress(KeyboardInterrupt):  # all is done and written down: what was still to be printed is not worth more
         _print(verdicts, document)
@@ -69,6 +75,8 @@ def run(options: argparse.Namespace) -> Exit:
             f"  {session.unheard.hint}",
             file=sys.stderr,
         )
+    if options.require_tested and untested(verdicts):
+        print(f"harness: --require-tested: {text.not_testable(verdicts)}", file=sys.stderr)
     if session.interrupted:
         records = sum(bool(verdict.run_dir) for verdict in verdicts)
         raise Interrupted(
@@ -112,6 +120,8 @@ def _print(verdicts: Sequence[Verdict], document: Document) -> None:
         print(stored_text(verdict) or text.render(verdict))
     if total > 1:
         print(text.summary(verdicts, not_run=len(document.not_run(verdicts))))
+        if said := text.not_testable(verdicts):
+            print(said)
     for item in tally(verdicts):
         if item.flaky:
             print(f"FLAKY       {item}")

@@ -69,6 +69,12 @@ def summary(verdicts: Sequence[Verdict], *, not_run: int = 0) -> str:
     return "\n".join(lines) + "\n"
 
 
+def not_testable(verdicts: Sequence[Verdict]) -> str:
+    """How many of how many were not tested, in words; empty when all were."""
+    count = sum(verdict.status is Status.UNSUPPORTED for verdict in verdicts)
+    return f"{count} of {len(verdicts)} could not be tested here" if count else ""
+
+
 def _check(check: Check) -> Iterator[str]:
     cause = f" [{check.cause}]" if check.cause else ""
     yield from _wrap(f"{check.status.value:<11} {check.name}{cause}: {check.summary}", "  ", hang=14)

@@ -37,6 +37,12 @@ def after(earlier: Verdict, verdict: Verdict) -> Verdict:
     return verdict.model_copy(update={"attempts": (*verdict.attempts, attempt), "notes": (*verdict.notes, note)})
 
 
+def untested(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    """The variants that could not be tested here."""
+    found = (verdict.variant for verdict in verdicts if verdict.status is Status.UNSUPPORTED)
+    return tuple(dict.fromkeys(found))
+
+
 class Tally(Value):
     """What came of the repeated runs of one variant."""
 
