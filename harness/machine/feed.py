@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from harness import clock
 from harness.clock import Deadline
 from harness.errors import HarnessError, HostError, Interrupted
+from harness.internal import internal_error
 from harness.machine.happenings import KINDS, Data, Exited, Happening, HelperExited, Source, ended_how
 from harness.model.record import EndKind
 
@@ -52,7 +53,7 @@ class Feed:
     Args:
         started_s: the run's zero on the monotonic clock; default now.
         record: called with every happening, in order, before a wait can see it. It must be quick. An OSError
-            (no space left, say) ends all waits with a HostError.
+            (no space left, say) ends all waits with a HostError, any other exception with an InternalError.
     """
 
     def __init__(self, *, started_s: float | None = None, record: Callable[[Happening], None] | None = None) -> None:
@@ -80,6 +81,9 @@ class Feed:
                         f"the record cannot be written: {error.strerror or error}",
                         hint="free some space, or give another directory with --runs",
                     )
+                except Exception as error:  # noqa: BLE001  # the thread that pushes must go on, or the guest stalls
+                    self._record = None
+                    self._error = self._error or internal_error(error)
             self._happenings.append(happening)
             if isinstance(data, Exited):
                 self._exited = happening

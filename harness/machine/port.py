@@ -19,6 +19,7 @@ from pathlib import Path
 
 from harness.clock import Deadline
 from harness.errors import HostError, QemuError
+from harness.internal import internal_error
 from harness.machine.feed import Feed
 from harness.machine.happenings import Closed, Source
 
@@ -100,16 +101,14 @@ class Port:
         self._log.close()
 
     def _drain(self) -> None:
-        done = False
         try:
             while data := self._receive():
                 self._write(data)
                 self._deliver(data)
             self._deliver(b"")
-            done = True
+        except Exception as error:  # noqa: BLE001  # without this every wait would look like a hang of the guest
+            self._feed.fail(internal_error(error))
         finally:
-            if not done:  # a mistake in the harness: without this every wait would look like a hang of the guest
-                self._feed.fail(HostError(f"reading the {self._source} port ended early, see the traceback above"))
             self._feed.push(self._source, Closed())
 
     def _receive(self) -> bytes:

@@ -402,6 +402,7 @@ class Cause(StrEnum):
     )
     QEMU_DIED = ("qemu-died", ERROR, "QEMU ended by itself, or was killed.", ALWAYS, (), INFRA)
     HOST = ("host", ERROR, "The host failed.", ALWAYS, (), INFRA)
+    INTERNAL = ("internal", ERROR, "The harness failed by a bug of its own; the traceback is in a file.")
     INTERRUPTED = ("interrupted", ERROR, "The run was stopped on request.")
     BAD_RECORD = ("bad-record", ERROR, "The record is damaged.")
 
