@@ -126,7 +126,7 @@ def test_an_interrupt_in_a_destructor_is_not_lost(host: FakeHost) -> None:
         raise AssertionError("nothing stopped it")
 
     before = signal.getsignal(INT)
-    with patch("harness.cli.scenarios.load_files", side_effect=dies):
+    with patch("harness.cli.scenarios.find_files", side_effect=dies):
         done = host.harness("check")
     assert (done.status, done.message) == (130, "harness: stopped on request")
     assert signal.getsignal(INT) is before
@@ -135,7 +135,7 @@ def test_an_interrupt_in_a_destructor_is_not_lost(host: FakeHost) -> None:
 def test_an_interrupt_that_became_another_error(host: FakeHost) -> None:
     error = RuntimeError("Error calling __set_name__")
     error.__cause__ = KeyboardInterrupt()
-    with patch("harness.cli.scenarios.load_files", side_effect=error):
+    with patch("harness.cli.scenarios.find_files", side_effect=error):
         assert host.harness("check").status == 130
 
 
