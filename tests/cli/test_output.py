@@ -170,6 +170,7 @@ def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("place", "command"),
     [
+        ("harness.cli.commands.import_module", "check"),
         ("harness.cli.scenarios.find_files", "check"),
         ("harness.cli.run.this_host", "run"),
         ("harness.session.session.Session._look_ahead", "run"),
