@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable
 
 from harness.evidence import efistatus
-from harness.machine.feed import Closed, Event, Failure, Happening, HelperExited, Line, Match, Source, ended_how
+from harness.machine.feed import Failure
 from harness.machine.frame import Frame
+from harness.machine.happenings import Closed, Event, Happening, HelperExited, Line, Match, Source, ended_how
 from harness.model.record import EndKind, Phase
 from harness.record.phases import PANIC, State
 

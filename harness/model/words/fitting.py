@@ -48,7 +48,7 @@ def _steps(scenario: Scenario) -> Iterator[MisplacedError]:
 def _pad(kernel: NextKernel, memory_bytes: int, place: tuple[str | int, ...]) -> Iterator[MisplacedError]:
     """A kernel holds its initrd twice: as it was loaded, and unpacked; the one before held it as a file and loaded."""
     most = (memory_bytes - KERNEL_BYTES) // 2
-    if kernel.initrd.pad > most:
+    if kernel.pad > most:
         yield MisplacedError(
             (*place, "initrd", "pad"),
             f"is not possible in {memory_bytes // 2**20}MiB of memory, which must hold the initrd twice and a kernel; "
