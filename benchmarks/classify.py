@@ -18,7 +18,7 @@ from pathlib import Path
 
 from harness.evidence import crash
 
-AIM_MB_PER_S = 50
+AIM_MB_PER_S = 100
 _COMMON = (
     "usb", "pci", "device", "registered", "driver", "eth0", "ACPI", "memory", "reserved", "range", "mem", "0x3bfff000",
     "clocksource", "systemd[1]:", "Started", "Reached", "target", "scsi", "block", "audit:", "avc:", "cpu", "new",

@@ -6,6 +6,7 @@
     ├── HostError                this machine lacks something or refused something (exit 3)
     │   └── QemuError            QEMU did not start, died, or answered a command with an error
     │       └── SilentQemuError  it does not answer any more
+    ├── InternalError            a bug of the harness itself (exit 3); see harness.internal
     └── Interrupted              the user asked to stop (exit 130)
 
 Errors carry objects (paths, marks, a hint), ``str()`` is one short line, and the cause is chained.
@@ -79,6 +80,10 @@ class QemuError(HostError):
 
 class SilentQemuError(QemuError):
     """QEMU does not answer any more: the connection ended, or a command took longer than it may."""
+
+
+class InternalError(HarnessError):
+    """Something raised what nobody foresaw. The hint says where the traceback is, and to report it."""
 
 
 class Interrupted(HarnessError):

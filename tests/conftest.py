@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from leaks import children, open_files
 from support.records import Copy
+from support.words import Notes, Told, compare, home, name_of
 
 from harness.clock import Deadline
 
@@ -25,6 +26,15 @@ def cache_of_its_own(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 def copy_of(tmp_path: Path) -> Callable[[str], Copy]:
     """A copy of a real record, to be damaged."""
     return lambda name: Copy(name, tmp_path)
+
+
+@pytest.fixture
+def told(request: pytest.FixtureRequest) -> Iterator[Told]:
+    """Holds the wording of what the test gives to it against what is kept of it."""
+    notes = Notes()
+    yield notes
+    assert notes.texts, "the test has given nothing to told"
+    compare(home(request.path), name_of(request.node.name), "\n".join(notes.texts))
 
 
 @pytest.fixture

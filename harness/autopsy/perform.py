@@ -21,7 +21,7 @@ from harness.evidence.defect import Defect
 from harness.evidence.pagetable.pagetables import EFI_WINDOW
 from harness.evidence.pagetable.virtual import View
 from harness.evidence.ranges import PAGE_BYTES
-from harness.machine.feed import Line
+from harness.machine.happenings import Line
 from harness.machine.machine import Machine
 from harness.machine.memory import Memory
 from harness.machine.registers import read_registers

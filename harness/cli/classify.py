@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from harness.cli.exits import Exit
+from harness.cli.logfile import open_log
 from harness.errors import InputError
 from harness.evidence import crash
 from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.crash import Report
 from harness.evidence.defect import Defect
-
-_STDIN = "-"
-_LOOKED_AT_BYTES = 8192
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,7 +22,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "classify",
         help="name the first crash in console logs",
-        description="The first crash of each log, titled in syzkaller's words. Exit 0 whether or not there is one.",
+        description="The first crash of each log, titled in syzkaller's words. Logs may be packed by gzip, bzip2, xz "
+        "or zstd, and may have any prefix: a journal's, syslog's, a mail's.",
+        epilog="Exit: 0 no crash in any log, 1 a crash in one at least, 2 one cannot be read or is no log.",
     )
     parser.add_argument("--all", action="store_true", help="all crashes of each log, not only the first")
     symbols = parser.add_mutually_exclusive_group()
@@ -41,25 +41,35 @@ def classify(options: argparse.Namespace) -> Exit:
     Raises:
         InputError: the file with the symbols has none.
     """
-    status = Exit.OK
+    crashed = unread = False
     table = _symbols(options.vmlinux or options.kallsyms)
     for name in options.logs:
         try:
-            reports = _reports(_read(name), table, every=options.all)
+            crashed |= _classify(name, table, options)
         except InputError as error:
             print(f"harness: {error.message}", file=sys.stderr)
-            status = Exit.USAGE
-        else:
-            for report in reports:
-                print(json.dumps(_row(name, report)) if options.json else _line(name, report))
-    return status
+            if error.hint:
+                print(f"  {error.hint}", file=sys.stderr)
+            unread = True
+    if unread:
+        return Exit.USAGE
+    return Exit.FAIL if crashed else Exit.OK
 
 
-def _reports(data: bytes, table: SymbolTable | None, *, every: bool) -> Sequence[Report | None]:
-    """What to print, a line each; None where there is no crash."""
-    if every:
-        return list(crash.every(data, table=table)) or [None]
-    return [crash.first(data, table=table)]
+def _classify(name: str, table: SymbolTable | None, options: argparse.Namespace) -> bool:
+    """Prints what is in one log; whether there is a crash."""
+    untold = crash.Untold()
+    found = False
+    with open_log(name) as log:
+        reports = crash.every(log, table=table, untold=untold)
+        for report in reports if options.all else itertools.islice(reports, 1):
+            found = True
+            print(json.dumps(_row(name, report)) if options.json else _line(name, report))
+    if not found:
+        print(json.dumps(_row(name, None)) if options.json else _line(name, None))
+    for title, count in untold.counts.items() if options.all else ():
+        print(f"harness: {name}: {count} more like this are not listed: {title}", file=sys.stderr)
+    return found
 
 
 def _symbols(name: str | None) -> SymbolTable | None:
@@ -73,27 +83,6 @@ def _symbols(name: str | None) -> SymbolTable | None:
             found.text, hint="give the vmlinux or bzImage of the kernel that wrote the log, or its kallsyms"
         )
     return found
-
-
-def _read(name: str) -> bytes:
-    """The bytes of a log.
-
-    Raises:
-        InputError: it cannot be read, or is no text.
-    """
-    try:
-        data = sys.stdin.buffer.read() if name == _STDIN else Path(name).read_bytes()
-    except OSError as error:
-        raise InputError(f"{name}: {(error.strerror or str(error)).lower()}") from error
-    if _is_binary(data[:_LOOKED_AT_BYTES]):
-        raise InputError(f"{name}: not a console log: it begins with binary data")
-    return data
-
-
-def _is_binary(head: bytes) -> bool:
-    """Whether more than an eighth is control characters; a console has a few NULs, colours and cursor movements."""
-    controls = len(head) - len(head.translate(None, bytes(range(7)) + bytes(range(14, 27)) + bytes(range(28, 32))))
-    return controls * 8 > len(head)
 
 
 def _row(name: str, report: Report | None) -> dict[str, object]:

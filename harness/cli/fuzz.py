@@ -58,10 +58,11 @@ def run(options: argparse.Namespace) -> Exit:
                 progress.message(text.render(first))
                 return exit_for([first])
             result = search(bench.trial, bench.regions, runs=options.runs, seed=options.seed)
-    return _conclude(options, bench, result)
+    return conclude(options, bench, result)
 
 
-def _conclude(options: argparse.Namespace, bench: Bench, result: Result) -> Exit:
+def conclude(options: argparse.Namespace, bench: Bench, result: Result) -> Exit:
+    """Say what came of a search, and keep the scenario of what was found."""
     if result.found is None:
         said = f", {result.unknown} of them without an answer" if result.unknown else ""
         print(f"nothing found in {result.runs} runs with seed {options.seed} on {options.kernel}{said}")

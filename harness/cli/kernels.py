@@ -104,6 +104,8 @@ def _stops() -> Iterator[None]:
     """SIGTERM ends make and its children too, as Ctrl-C does."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
+        for number in before:  # once is enough: what was begun is being cleaned up
+            signal.signal(number, signal.SIG_IGN)
         raise Interrupted("stopped on request; the next build goes on from here")
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

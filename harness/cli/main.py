@@ -3,57 +3,104 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from harness.cli.commands import PROGRAM, add_commands
-from harness.cli.exits import Exit
-from harness.errors import HarnessError, HostError, InputError, Interrupted, QemuError, ScenarioErrors
+from harness.cli.exits import Exit, exit_of
+from harness.cli.output import Outputs, outputs
+from harness.errors import HarnessError, QemuError, ScenarioErrors
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The ``harness`` command."""
-    options = _parser().parse_args(arguments)
+    """The ``harness`` command. Returns its exit code; nothing but a FAIL is 1."""
+    with outputs() as both:
+        status = _status(arguments, both)
+        both.out.flush()
+        return _with_output(status, both)
+
+
+def _status(arguments: Sequence[str] | None, both: Outputs) -> int:
     try:
-        with _terminated_like_interrupted():
+        options = _parser().parse_args(arguments)
+    except SystemExit as end:  # --help and --version (0), bad arguments (2)
+        return end.code if isinstance(end.code, int) else Exit.USAGE
+    except KeyboardInterrupt:
+        return _interrupted()
+    try:
+        both.out.spare = getattr(options, "spare_output", False)
+        with _threads_told():
             return int(options.action(options))
     except HarnessError as error:
-        return _explain(error)
+        return explain(error)
     except KeyboardInterrupt:
-        print("harness: stopped on request", file=sys.stderr)
-        return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # The reader (head, less) went away; nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.OK
+        return _interrupted()
+    except Exception as error:  # noqa: BLE001  # Python would exit with 1, which means FAIL
+        return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> Exit:
+    if _by_interrupt(error):
+        return _interrupted()
+    from harness.internal import internal_error
+
+    return explain(internal_error(error))
+
+
+def _by_interrupt(error: BaseException | None) -> bool:
+    """Some of Python turns a KeyboardInterrupt into an error of its own, such as ``__set_name__`` of a class."""
+    return error is not None and (
+        isinstance(error, KeyboardInterrupt) or _by_interrupt(error.__cause__ or error.__context__)
+    )
+
+
+def _interrupted() -> Exit:
+    print("harness: stopped on request", file=sys.stderr)
+    return Exit.INTERRUPTED
+
+
+def _with_output(status: int, both: Outputs) -> int:
+    """What is printed is all that many a command is for: lost without the reader's will, it is no success."""
+    if not both.out.lost:
+        return status
+    print(f"harness: standard output could not be written: {both.out.lost}", file=sys.stderr)
+    return Exit.ERROR if status == Exit.OK and not both.out.spare else status
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM ends a command as Ctrl-C does: what it has begun is cleaned up, and what it started is ended."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _threads_told() -> Iterator[None]:
+    """An exception that ends a thread gets the same line, and no traceback, as one that ends the command."""
+    import threading
+
+    def told(ended: threading.ExceptHookArgs) -> None:
+        from harness.internal import internal_error
+
+        if ended.exc_value is not None:
+            explain(internal_error(ended.exc_value))
+
+    before, threading.excepthook = threading.excepthook, told
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        threading.excepthook = before
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="QEMU/OVMF tests for the seams between UEFI firmware, kexec and kdump in the Linux kernel.",
-        epilog="Exit: 0 all as expected, 1 FAIL, 2 usage or bad input, 3 ERROR, 5 nothing was testable.",
+        epilog="Exit: 0 all as expected, 1 FAIL, 2 usage or bad input, 3 ERROR (the harness itself, "
+        "and output that was lost, included), 5 nothing was testable, 130 interrupted.",
     )
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     add_commands(parser)
     return parser
 
 
-def _explain(error: HarnessError) -> Exit:
+def explain(error: HarnessError) -> Exit:
+    """Say an error on stderr. Returns what it means as an exit code."""
     if isinstance(error, ScenarioErrors):
         print(error.message, file=sys.stderr)
     else:
@@ -62,15 +109,7 @@ def _explain(error: HarnessError) -> Exit:
         print(f"  QEMU said: {error.output.strip()}", file=sys.stderr)
     if error.hint:
         print(f"  {error.hint}", file=sys.stderr)
-    return _EXITS[next(kind for kind in _EXITS if isinstance(error, kind))]
-
-
-_EXITS: dict[type[HarnessError], Exit] = {
-    InputError: Exit.USAGE,
-    HostError: Exit.ERROR,
-    Interrupted: Exit.INTERRUPTED,
-    HarnessError: Exit.ERROR,
-}
+    return exit_of(error)
 
 
 class _Version(argparse.Action):

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError
 from harness.report.formats import NAMED, TEXT, Format
-from harness.report.results import Results
 
 
 @dataclass(frozen=True)
@@ -67,25 +64,6 @@ def targets(options: argparse.Namespace) -> tuple[Target, ...]:
         if not target.is_stdout:
             _check(target)
     return found
-
-
-def write(found: tuple[Target, ...], results: Results, say: Callable[[str], None]) -> None:
-    """Every format to its place, and text to standard output unless that is taken.
-
-    Raises:
-        InputError: a file cannot be written.
-    """
-    for target in found:
-        data = target.format.all(results)
-        if target.is_stdout:
-            sys.stdout.write(data)
-            continue
-        try:
-            target.path.write_text(data)
-        except OSError as error:
-            raise InputError(f"{target.option}: {error.strerror}") from error
-    if not any(target.is_stdout for target in found):
-        say(TEXT.all(results))
 
 
 def _check(target: Target) -> None:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from harness.cli import reports, setting
-from harness.cli.exits import Exit, exit_for
+from harness.cli.document import Documents
+from harness.cli.exits import Exit, despite_lost_document, exit_for
 from harness.errors import Interrupted
+from harness.load.scenarios import Variant
+from harness.model.verdict import KnownIssue, Verdict
 from harness.record.store import check_writable
 from harness.report import text
+from harness.report.formats import TEXT
 from harness.report.progress import LiveProgress, PlainProgress
-from harness.report.results import Results
+from harness.report.results import untested
 from harness.session.assembly import Choices, default_jobs, make_workshop, this_host
 from harness.session.session import Options, Session
 from harness.session.stops import stops
@@ -28,9 +34,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     setting.add_directories(parser)
     add_run_options(parser)
     reports.add_files(parser)
+    parser.add_argument(
+        "--require-tested",
+        action="store_true",
+        help="exit 3 when some of the runs cannot be tested here (UNSUPPORTED); when none can, exit 5 as always",
+    )
     parser.add_argument("--repeat", type=_repeat, default=1, metavar="N", help="run each variant N times (1)")
     parser.add_argument("-j", "--jobs", type=_jobs, metavar="N", help="runs at the same time (default: one a core)")
-    parser.set_defaults(action=run)
+    parser.set_defaults(action=run, spare_output=True)  # what is printed is also in the record and the exit code
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -49,23 +60,51 @@ def run(options: argparse.Namespace) -> Exit:
     choices = Choices(options.accel, options.offline, options.time_factor)
     variants = setting.variants(options)
     issues = () if options.no_known_issues else setting.places(options).known_issues()
-    targets, planned = reports.targets(options), len(variants) * options.repeat
-    progress = _progress(planned, quiet_stdout=any(target.is_stdout for target in targets))
+    turns = tuple(variant.id for variant in variants for _ in range(options.repeat))
+    documents = Documents(reports.targets(options), turns)
+    with documents.of_what_ends_all():
+        verdicts, session = _machines(options, choices, variants, issues, quiet_stdout=documents.on_stdout)
+    judged = exit_for(verdicts, require_tested=options.require_tested)
+    status = Exit.INTERRUPTED if session.interrupted else judged
+    results = documents.results(status, verdicts)
+    written = documents.write(results)
+    with suppress(KeyboardInterrupt):  # all is done and written down: what was still to be printed is not worth more
+        if not documents.on_stdout:
+            print(TEXT.all(results), end="")
+    if session.unheard is not None:
+        print(
+            f"harness: {session.unheard.message}; progress was no longer shown, the runs went on\n"
+            f"  {session.unheard.hint}",
+            file=sys.stderr,
+        )
+    if options.require_tested and untested(verdicts):
+        print(f"harness: --require-tested: {text.not_testable(verdicts)}", file=sys.stderr)
+    if session.interrupted:
+        records = sum(bool(verdict.run_dir) for verdict in verdicts)
+        raise Interrupted(f"stopped on request; {records} of {len(turns)} runs have a record in {options.runs}")
+    return status if written else despite_lost_document(status)
+
+
+def _machines(
+    options: argparse.Namespace,
+    choices: Choices,
+    variants: Sequence[Variant],
+    issues: tuple[KnownIssue, ...],
+    *,
+    quiet_stdout: bool,
+) -> tuple[tuple[Verdict, ...], Session]:
+    """Everything that takes time."""
+    total = len(variants) * options.repeat
+    progress = _progress(total, quiet_stdout=quiet_stdout)
     with progress:
         host = this_host()
-        jobs = options.jobs or default_jobs(host, planned)
+        jobs = options.jobs or default_jobs(host, total)
         workshop = make_workshop(setting.places(options), replace(choices, jobs=jobs), progress.message, host)
         check_writable(options.runs)
         settings = Options(options.runs, jobs, issues, text.render, host.memory_available_bytes)
         session = Session(workshop, settings, progress)
         with stops(session):
-            verdicts = session.run(variants, options.repeat)
-    status = exit_for(verdicts)
-    reports.write(targets, Results(verdicts, planned, int(status)), lambda told: print(told, end=""))
-    if session.interrupted:
-        records = sum(bool(verdict.run_dir) for verdict in verdicts)
-        raise Interrupted(f"stopped on request; {records} of {planned} runs have a record in {options.runs}")
-    return status
+            return session.run(variants, options.repeat), session
 
 
 def _progress(total: int, *, quiet_stdout: bool) -> LiveProgress | PlainProgress:

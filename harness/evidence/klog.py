@@ -100,8 +100,11 @@ def _split(number: int, offset: int, raw: bytes) -> Iterator[Line]:
 
 def plain_text(raw: bytes) -> str:
     """One line without escapes, NULs and line end; what is no text becomes ``\\xNN``."""
-    plain = _ESCAPES.sub(b"", raw).replace(b"\0", b"").strip(b"\r")
-    text = plain.decode("utf-8", "backslashreplace")
+    if b"\x1b" in raw:
+        raw = _ESCAPES.sub(b"", raw)
+    text = raw.replace(b"\0", b"").strip(b"\r").decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text.rstrip()
     return _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", text).rstrip()
 
 

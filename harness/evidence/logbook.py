@@ -20,8 +20,6 @@ SAMPLE = "logbook"
 """Subject of its samples."""
 MAGIC = b"HRNSLOGB"
 VERSION = 1
-RFLAGS_IF = 1 << 9
-"""The interrupt flag (Intel SDM volume 1, section 3.4.3)."""
 _CR3_ADDRESS = 0x000F_FFFF_FFFF_F000
 _HEADER = struct.Struct("<8s18Q")
 _TARGETS = struct.Struct(f"<{len(Target)}Q")
@@ -83,16 +81,6 @@ class ServiceLog:
         """The guest-physical address of the top page table, without PCID and flags."""
         return self.cr3 & _CR3_ADDRESS
 
-    @property
-    def interrupts(self) -> bool:
-        """Whether the kernel called with interrupts on."""
-        return bool(self.rflags & RFLAGS_IF)
-
-    @property
-    def privilege(self) -> int:
-        """CPL: 0 is the kernel's."""
-        return self.cs & 3
-
 
 @dataclass(frozen=True)
 class DriverImage:
@@ -116,7 +104,7 @@ class Logbook:
     """One reading of the page."""
 
     sequence: int
-    """Grows with every change; odd while the driver was in the middle of one, when the page was read."""
+    """Two more with every change. It is odd while the driver is in the middle of one: such a page is refused."""
     nonce: str
     """Of the run: eight lower case hexadecimal digits."""
     phase: DriverPhase
@@ -141,24 +129,19 @@ class Logbook:
     """The addresses that the driver uses now."""
     services: Mapping[Service, ServiceLog]
 
-    @property
-    def torn(self) -> bool:
-        """Whether the page was read while the driver was writing to it."""
-        return self.sequence % 2 == 1
-
 
 def parse(data: bytes) -> Logbook | Defect:
     """Decode the page (at least 4096 bytes; more are ignored)."""
     if len(data) < LOGBOOK_BYTES:
         return Defect(f"{len(data)} bytes do not hold the {LOGBOOK_BYTES} bytes of the driver's logbook")
     magic, version, *numbers = _HEADER.unpack_from(data)
-    if magic != MAGIC:
-        return Defect(f"the driver's logbook begins with {magic.hex()}, not {MAGIC.hex()}: it was overwritten")
-    if version != VERSION:
-        return Defect(f"the driver's logbook has version {version}, not {VERSION}")
+    if (magic, version) != (MAGIC, VERSION):
+        return _foreign(magic, version)
     sequence, nonce, phase, looping, spins, commands, refused, pointer_bytes, book_address, book_used, *image = numbers
     if phase >= len(DriverPhase) or looping > len(Service) or pointer_bytes not in (4, 8) or nonce >= 2**32:
         return Defect(f"the driver's logbook is damaged: phase {phase}, looping {looping}, pointers {pointer_bytes}")
+    if sequence % 2:
+        return Defect(f"the driver's logbook was read in the middle of change {sequence}")
     services: dict[Service, ServiceLog] = {}
     for service in Service:
         log = _service(data, service)
@@ -181,6 +164,12 @@ def parse(data: bytes) -> Logbook | Defect:
         targets_used=dict(zip(Target, _TARGETS.unpack_from(data, _TARGET_USED_AT), strict=True)),
         services=services,
     )
+
+
+def _foreign(magic: bytes, version: int) -> Defect:
+    if magic != MAGIC:
+        return Defect(f"the driver's logbook begins with {magic.hex()}, not {MAGIC.hex()}: it was overwritten")
+    return Defect(f"the driver's logbook has version {version}, not {VERSION}")
 
 
 def _service(data: bytes, service: Service) -> ServiceLog | Defect:

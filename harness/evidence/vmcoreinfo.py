@@ -7,7 +7,7 @@ The text and its keys: Documentation/admin-guide/kdump/vmcoreinfo.rst. A kernel 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -18,7 +18,6 @@ NOTE_NAME = "VMCOREINFO"
 MAX_BYTES = 64 * 1024
 """The kernel's limit is one page (VMCOREINFO_BYTES)."""
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?:\([^()=]*\))?")
-_NOTE_HEADER = re.compile(rb"\x0b\0\0\0(?P<size>..\0\0)\0\0\0\0VMCOREINFO\0\0", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,6 @@ class VmcoreInfo:
     @property
     def page_bytes(self) -> int:
         return _integer(self.values.get("PAGESIZE"), 10) or PAGE_BYTES
-
-    @property
-    def crashtime(self) -> int | None:
-        """When the kernel crashed, in seconds since 1970 by its own clock; None in a kernel that has not."""
-        return _integer(self.values.get("CRASHTIME"), 10)
 
     def symbol(self, name: str) -> int | None:
         """A symbol's virtual address, KASLR included."""
@@ -103,18 +97,6 @@ def parse(text: bytes | str) -> VmcoreInfo | Defect:
     if not values.get("OSRELEASE"):
         return Defect("VMCOREINFO has no OSRELEASE")
     return VmcoreInfo(MappingProxyType(values))
-
-
-def find_in_memory(memory: bytes) -> Iterator[tuple[int, VmcoreInfo]]:
-    """Each whole ELF note in a piece of memory that holds a VMCOREINFO, with the offset of its text.
-
-    A kernel has one in ``vmcoreinfo_note``; a second may be found in a crash kernel's memory or in a copy of either.
-    """
-    for match in _NOTE_HEADER.finditer(memory):
-        size = int.from_bytes(match["size"], "little")
-        info = parse(memory[match.end() : match.end() + size])
-        if len(memory) >= match.end() + size and isinstance(info, VmcoreInfo):
-            yield match.end(), info
 
 
 def _integer(text: str | None, base: int) -> int | None:

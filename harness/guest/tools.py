@@ -20,13 +20,13 @@ LIBRARY_PATH = tuple(
     for name in ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib")
 )
 """Where shared libraries are looked for; no LD_LIBRARY_PATH, so that the same host gives the same initramfs."""
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROGRAM_TIMEOUT_S = 60.0
 HELPERS = ("hkexec", "hstress", "hruntime")
 """Programs of our own in the guest, one C file each; see the comment at the top of each."""
 _HEADER = "freestanding.h"
 """Included by all of them."""
-_HELPER_FLAGS = (
+HELPER_FLAGS = (
     *(
         "-Os",
         "-static",
@@ -105,7 +105,7 @@ def find_program(name: str, package: str) -> Path:
     Raises:
         HostError: it is not there.
     """
-    path = shutil.which(name) or shutil.which(name, path=_SYSTEM_PATH)
+    path = shutil.which(name) or shutil.which(name, path=SYSTEM_PATH)
     if path is None:
         raise HostError(f"the program {name} is not installed", hint=f"install the Debian package {package}")
     return Path(path)
@@ -156,7 +156,7 @@ def build_helper(tools: GuestTools, directory: Path, name: str = HELPERS[0]) -> 
     """
     source = FILES / f"{name}.c"
     code = (source.read_text(), (FILES / _HEADER).read_text())
-    key = "\0".join([*code, *_HELPER_FLAGS, tools.versions.get("clang", str(tools.compiler))])
+    key = "\0".join([*code, *HELPER_FLAGS, tools.versions.get("clang", str(tools.compiler))])
     path = directory / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     if path.is_file():
         return path
@@ -164,7 +164,7 @@ def build_helper(tools: GuestTools, directory: Path, name: str = HELPERS[0]) -> 
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory, prefix=f".{name}-") as scratch:
             built = Path(scratch) / name
-            run([tools.compiler, *_HELPER_FLAGS, "-o", built, source], package="clang lld")
+            run([tools.compiler, *HELPER_FLAGS, "-o", built, source], package="clang lld")
             os.replace(built, path)
     except OSError as error:
         raise HostError(f"cannot write {path}: {error.strerror}", hint="choose another cache directory") from error

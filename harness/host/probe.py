@@ -27,7 +27,7 @@ MIN_MEMORY_BYTES = 2 * 2**30
 MIN_CACHE_BYTES = 3 * 2**30
 """Five Debian kernels take about 1.5 GiB unpacked; the run records need the rest."""
 
-_SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 """Debian keeps kexec here, and the PATH of an ordinary user does not name it."""
 
 
@@ -175,7 +175,7 @@ def probe(cache: Path, *, environ: dict[str, str] | None = None, firmware_dirs: 
     qemu = shutil.which(QEMU, path=path)
     qemu_said = _output([qemu, "--version"]) if qemu else ""
     version = parse_qemu_version(qemu_said)
-    wide_path = os.pathsep.join((path, *_SBIN))
+    wide_path = os.pathsep.join((path, *SBIN))
     tools = {tool.program: Path(found) for tool in TOOLS if (found := shutil.which(tool.program, path=wide_path))}
     memory = parse_memory_available(_read("/proc/meminfo"))
     free = _free_bytes(cache)

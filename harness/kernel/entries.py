@@ -8,10 +8,10 @@ from typing import Any
 from harness.errors import Mistake, ScenarioErrors
 from harness.kernel.kinds.kind import Entry, Item
 from harness.kernel.kinds.table import BY_NAME
-from harness.load import yaml12
-from harness.load.document import Document
-from harness.load.messages import validate
-from harness.load.words import allowed, did_you_mean, show
+from harness.load.reading import yaml12
+from harness.load.reading.document import Document
+from harness.load.reading.messages import validate
+from harness.load.reading.words import allowed, did_you_mean, show
 
 NOT_ENTRIES = frozenset(("known-issues.yaml",))
 """Files beside the entries that say something else."""

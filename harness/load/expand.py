@@ -11,8 +11,6 @@ from typing import Any
 
 from harness.errors import Mistake
 from harness.load import mapfile, matrix
-from harness.load.document import DocPath, Document, dotted
-from harness.load.messages import Finding, validate, value_at
 from harness.load.overrides import (
     Overrides,
     Setting,
@@ -22,7 +20,9 @@ from harness.load.overrides import (
     read_settings,
     replaced_axes,
 )
-from harness.load.words import allowed, did_you_mean
+from harness.load.reading.document import DocPath, Document, dotted
+from harness.load.reading.messages import Finding, validate, value_at
+from harness.load.reading.words import allowed, did_you_mean
 from harness.model.scenario import Scenario
 
 _FROM_MATRIX = {"kernel": "kernel", "firmware_name": "firmware"}

@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from harness.errors import Mistake, ScenarioErrors
-from harness.load import yaml12
-from harness.load.document import DocPath, Document
-from harness.load.messages import validate
-from harness.load.words import did_you_mean, show
+from harness.load.reading import yaml12
+from harness.load.reading.document import DocPath, Document
+from harness.load.reading.messages import validate
+from harness.load.reading.words import did_you_mean, show
 from harness.model.globs import glob_matches
 from harness.model.verdict import KnownIssue
 

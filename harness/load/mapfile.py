@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import Mistake, ScenarioErrors
-from harness.load import yaml12
-from harness.load.document import DocPath, Document
-from harness.load.messages import validate, value_at
-from harness.load.words import show
+from harness.load.reading import yaml12
+from harness.load.reading.document import DocPath, Document
+from harness.load.reading.messages import validate, value_at
+from harness.load.reading.words import show
 from harness.model.words.memorymap import MapFile
 
 _PLACE: DocPath = ("firmware", "memory", "map")

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import Mistake
-from harness.load.document import DocPath, Document
-from harness.load.words import allowed, did_you_mean, show
+from harness.load.reading.document import DocPath, Document
+from harness.load.reading.words import allowed, did_you_mean, show
 
 DEFAULT_FIRMWARE = "ovmf-x64"
 MAX_VARIANTS = 500

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import InputError, Mistake, ScenarioErrors
-from harness.load.document import DocPath, Document, dotted, one_line
 from harness.load.matrix import Scalar, names_in, uses, value_mistake
-from harness.load.messages import value_at
-from harness.load.shape import shape_of
-from harness.load.words import allowed, count, did_you_mean, show
-from harness.load.yaml12 import parse_value
+from harness.load.reading.document import DocPath, Document, dotted, one_line
+from harness.load.reading.messages import value_at
+from harness.load.reading.shape import shape_of
+from harness.load.reading.words import allowed, count, did_you_mean, show
+from harness.load.reading.yaml12 import parse_value
 from harness.model.scenario import Scenario
 
 _PART = re.compile(r"(?:^|\.)([A-Za-z_][A-Za-z0-9_-]*)|\[([0-9]{1,4})\]")

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from harness.load.reading.shape import Node, Shape, bounds, is_address, is_size
+from harness.load.reading.words import size_text
 from harness.load.schema import SCHEMA_VERSION, file_schema
-from harness.load.shape import Node, Shape, bounds, is_address, is_size
-from harness.load.words import size_text
 
 _HEAD = f"""\
 # Scenario reference
@@ -93,10 +93,9 @@ def _type(shape: Shape, node: Node) -> str:
         return "address"
     if "items" in node:
         return f"list of {_plural(_type(shape, shape.plain(node['items'])))}"
-    if "enum" in node:
-        return "word"
-    if "oneOf" in node:
-        return "mapping"
+    for key, kind in (("enum", "word"), ("oneOf", "mapping"), ("words", "mapping or word")):
+        if key in node:
+            return kind
     return {"object": "mapping", "string": "text", "boolean": "true or false", "integer": "number"}[node["type"]]
 
 
@@ -107,7 +106,7 @@ def _plural(kind: str) -> str:
 def _default(outer: Node, node: Node, kind: str) -> str:
     value = outer.get("default")
     if value is None:
-        return {"mapping": "`{}`"}.get(kind, "`[]`" if kind.startswith("list") else "none")
+        return {"mapping": "`{}`", "mapping or word": "`{}`"}.get(kind, "`[]`" if kind.startswith("list") else "none")
     if kind == "size":
         return f"`{size_text(value)}`"
     return f"`{hex(value) if is_address(node) else _written(value)}`"
@@ -124,7 +123,9 @@ def _allowed(shape: Shape, node: Node) -> str:
     if "items" in node:
         low, high = node.get("minItems"), node.get("maxItems")
         return " ".join(text for text in (f"at least {low}" if low else "", f"at most {high}" if high else "") if text)
-    return f"`{node['pattern']}`" if "pattern" in node else ", ".join(f"`{key}`" for key in shape.keys(node))
+    if "pattern" in node:
+        return f"`{node['pattern']}`"
+    return ", ".join(f"`{key}`" for key in (*shape.keys(node), *node.get("words", ())))
 
 
 def _written(value: Any) -> str:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import InputError, Mistake, ScenarioErrors
-from harness.load import yaml12
-from harness.load.document import Document
 from harness.load.expand import Changes, expand, file_keys
 from harness.load.overrides import Overrides
-from harness.load.words import show
+from harness.load.reading import yaml12
+from harness.load.reading.document import Document
+from harness.load.reading.words import show
 from harness.model.scenario import Scenario
 
 

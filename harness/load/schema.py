@@ -101,6 +101,8 @@ def _scalar_or_axis(node: dict[str, Any], definitions: dict[str, Any]) -> dict[s
     choices = node.get("anyOf", [])
     if any("$ref" in choice and "properties" in definitions[choice["$ref"].rsplit("/", 1)[-1]] for choice in choices):
         return node  # a mapping that may be left out
+    if any("const" in option for option in node.get("oneOf", ())):
+        return node | {"oneOf": [*node["oneOf"], _AXIS_USE]}  # a word in the place of a mapping
     scalar = "enum" in target or target.get("type") in ("integer", "boolean") or choices
     if not scalar or any(choice == {"type": "string"} for choice in choices):
         return node

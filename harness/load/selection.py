@@ -12,8 +12,8 @@ from pathlib import Path
 
 from harness.errors import InputError
 from harness.load.overrides import Overrides
+from harness.load.reading.words import did_you_mean
 from harness.load.scenarios import Files, Variant, find_files
-from harness.load.words import did_you_mean
 from harness.model.globs import any_glob, glob_matches
 
 ON_REQUEST = (

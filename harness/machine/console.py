@@ -16,7 +16,8 @@ from pexpect.spawnbase import SpawnBase
 from harness import clock
 from harness.clock import Deadline
 from harness.errors import InputError
-from harness.machine.feed import Feed, Line, Match, Source
+from harness.machine.feed import Feed
+from harness.machine.happenings import Line, Match, Source
 from harness.machine.port import Port, cannot_write
 
 WINDOW_CHARS = 16384
@@ -68,7 +69,6 @@ class Console(_Spawn):
         self._patterns = _compile(patterns or {})
         self._rest = b""
         self._last_text = ""
-        self._last_s = clock.now_s()
         self._block_s = float("-inf")
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._begun = ""
@@ -107,11 +107,6 @@ class Console(_Spawn):
         """The last line that is not empty, also while it is still being written; cleaned as Line.text is."""
         return _clean(self._rest) or self._last_text
 
-    @property
-    def quiet_s(self) -> float:
-        """Seconds since the last byte came in, or since the start."""
-        return clock.now_s() - self._last_s
-
     def send(self, text: str) -> int:
         """Type ``text``; returns the bytes sent, 0 when QEMU is gone.
 
@@ -120,10 +115,6 @@ class Console(_Spawn):
         """
         data = text.encode()
         return len(data) if self.port.send(data) else 0
-
-    def sendline(self, text: str = "") -> int:
-        """Type ``text`` and press Enter (carriage return, as a terminal does)."""
-        return self.send(text + "\r")
 
     def read_nonblocking(self, size: int = 1, timeout: float | None = None) -> str:
         """At most ``size`` characters for expect(): whole lines, or what has waited PARTIAL_S for its line end.
@@ -173,7 +164,6 @@ class Console(_Spawn):
             self._block_s = now_s
             self._time(now_s)
         self.size_bytes += len(data)
-        self._last_s = now_s if data else self._last_s
         self._lines(data)
         self._enqueue(self._plain(data), at_end=not data)
 

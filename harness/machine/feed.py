@@ -7,15 +7,15 @@ so nothing is lost between two waits, and it is woken by a push, never by a cloc
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from harness import clock
 from harness.clock import Deadline
 from harness.errors import HarnessError, HostError, Interrupted
-from harness.machine.frame import Frame
+from harness.internal import internal_error
+from harness.machine.happenings import KINDS, Data, Exited, Happening, HelperExited, Source, ended_how
 from harness.model.record import EndKind
 
 T = TypeVar("T")
@@ -23,90 +23,6 @@ T = TypeVar("T")
 LATE_S = 0.3
 """How long output may still come in after QEMU ended: bytes in a socket outlive their writer, and an oops
 among them explains more than "QEMU died"."""
-
-
-class Source(StrEnum):
-    LINK = "link"
-    QMP = "qmp"
-    CONSOLE = "console"
-    PROCESS = "process"
-
-
-@dataclass(frozen=True)
-class Event:
-    """A QMP event. ``asked`` marks the STOP and RESUME that the harness itself causes to read memory."""
-
-    name: str
-    data: Mapping[str, Any] = field(default_factory=dict)
-    asked: bool = False
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of the console that is not empty, without escape sequences and line end."""
-
-    text: str
-    offset: int
-    """Where its first byte is in console.log."""
-
-
-@dataclass(frozen=True)
-class Match:
-    """A decisive pattern was seen on the console."""
-
-    name: str
-    text: str
-    """What the pattern matched."""
-    before: str
-    """The rest of the line in front of it."""
-    console_offset: int
-    """Bytes of console.log when the match was made: the text lies before it."""
-
-
-@dataclass(frozen=True)
-class Closed:
-    """A source has ended: its last byte came in before this."""
-
-
-@dataclass(frozen=True)
-class Exited:
-    """QEMU has ended and is reaped. Negative: the number of the signal that ended it."""
-
-    status: int
-
-
-@dataclass(frozen=True)
-class HelperExited:
-    """A program that QEMU's machine needs has ended and is reaped. ``status`` as that of Exited."""
-
-    program: str
-    status: int
-
-
-Data = Frame | Event | Line | Match | Closed | Exited | HelperExited
-
-
-@dataclass(frozen=True)
-class Happening:
-    """Something the machine did. ``t_s`` counts from the start of the run (``Feed.started_s``)."""
-
-    t_s: float
-    source: Source
-    kind: str
-    """The type of ``data`` in words: ``frame``, ``event``, ``line``, ``match``, ``closed``, ``qemu-exited`` or
-    ``helper-exited``."""
-    data: Data
-
-
-_KINDS: Mapping[type, str] = {
-    Frame: "frame",
-    Event: "event",
-    Line: "line",
-    Match: "match",
-    Closed: "closed",
-    Exited: "qemu-exited",
-    HelperExited: "helper-exited",
-}
 
 
 @dataclass(frozen=True)
@@ -137,7 +53,7 @@ class Feed:
     Args:
         started_s: the run's zero on the monotonic clock; default now.
         record: called with every happening, in order, before a wait can see it. It must be quick. An OSError
-            (no space left, say) ends all waits with a HostError.
+            (no space left, say) ends all waits with a HostError, any other exception with an InternalError.
     """
 
     def __init__(self, *, started_s: float | None = None, record: Callable[[Happening], None] | None = None) -> None:
@@ -155,7 +71,7 @@ class Feed:
     def push(self, source: Source, data: Data) -> None:
         """Add a happening, now, and wake all waits."""
         with self._changed:
-            happening = Happening(self.now_s(), source, _KINDS[type(data)], data)
+            happening = Happening(self.now_s(), source, KINDS[type(data)], data)
             if self._record is not None:
                 try:
                     self._record(happening)
@@ -165,6 +81,9 @@ class Feed:
                         f"the record cannot be written: {error.strerror or error}",
                         hint="free some space, or give another directory with --runs",
                     )
+                except Exception as error:  # noqa: BLE001  # the thread that pushes must go on, or the guest stalls
+                    self._record = None
+                    self._error = self._error or internal_error(error)
             self._happenings.append(happening)
             if isinstance(data, Exited):
                 self._exited = happening
@@ -288,11 +207,6 @@ def _by_qemus_end(failure: Failure) -> bool:
     """QEMU's end explains why its ports were closed, and why its helpers ended."""
     helper = failure.happening is not None and isinstance(failure.happening.data, HelperExited)
     return failure.kind is EndKind.PORT_LOST or helper
-
-
-def ended_how(status: int) -> str:
-    """``by signal 9`` or ``with status 1``."""
-    return f"by signal {-status}" if status < 0 else f"with status {status}"
 
 
 def _died(happening: Happening) -> Failure | None:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from harness.clock import Deadline
-from harness.machine.feed import Failure, Feed, Happening, Source, Success
+from harness.machine.feed import Failure, Feed, Success
 from harness.machine.frame import UNSET_NONCE, Decoder, Frame, encode
+from harness.machine.happenings import Happening, Source
 from harness.machine.port import Port
 
 NUDGE_S = 0.1

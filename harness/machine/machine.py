@@ -10,7 +10,8 @@ from pathlib import Path
 
 from harness.errors import QemuError
 from harness.machine.console import Console
-from harness.machine.feed import Feed, ended_how
+from harness.machine.feed import Feed
+from harness.machine.happenings import ended_how
 from harness.machine.link import Link
 from harness.machine.memory import Memory
 from harness.machine.process import Process

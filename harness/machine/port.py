@@ -19,7 +19,9 @@ from pathlib import Path
 
 from harness.clock import Deadline
 from harness.errors import HostError, QemuError
-from harness.machine.feed import Closed, Feed, Source
+from harness.internal import internal_error
+from harness.machine.feed import Feed
+from harness.machine.happenings import Closed, Source
 
 BLOCK_BYTES = 65536
 BUFFER_BYTES = 32 * 2**20
@@ -99,16 +101,14 @@ class Port:
         self._log.close()
 
     def _drain(self) -> None:
-        done = False
         try:
             while data := self._receive():
                 self._write(data)
                 self._deliver(data)
             self._deliver(b"")
-            done = True
+        except Exception as error:  # noqa: BLE001  # without this every wait would look like a hang of the guest
+            self._feed.fail(internal_error(error))
         finally:
-            if not done:  # a mistake in the harness: without this every wait would look like a hang of the guest
-                self._feed.fail(HostError(f"reading the {self._source} port ended early, see the traceback above"))
             self._feed.push(self._source, Closed())
 
     def _receive(self) -> bytes:

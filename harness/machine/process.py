@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import QemuError
-from harness.machine.feed import Exited, Feed, HelperExited, Source
+from harness.machine.feed import Feed
+from harness.machine.happenings import Exited, HelperExited, Source
 from harness.machine.port import cannot_write
 
 ERRORS_BYTES = 8192

@@ -20,7 +20,8 @@ from qemu.qmp.message import Message
 
 from harness.clock import Deadline
 from harness.errors import QemuError, SilentQemuError
-from harness.machine.feed import Event, Feed, Source
+from harness.machine.feed import Feed
+from harness.machine.happenings import Event, Source
 from harness.machine.port import cannot_write
 
 T = TypeVar("T")

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
 from pydantic_core import CoreSchema, core_schema
 
 if TYPE_CHECKING:
@@ -111,6 +120,30 @@ def _required(options: type[Value]) -> bool:
 def members(union: Any) -> tuple[type[BaseModel], ...]:
     """The classes of a union, or of an alias of one class."""
     return get_args(union) or (union,)
+
+
+@dataclass(frozen=True)
+class OrWord:
+    """``Annotated[A | Literal["none"], OrWord("none")]``: a mapping, or this word in its place. What is neither is
+    refused as what is no A: a union would say everything twice.
+    """
+
+    word: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Pydantic's hook: the schema of A, which the word passes by, in and out."""
+        mapping = handler.generate_schema(members(source)[0])
+
+        def pass_by(value: Any, inner: Callable[[Any], Any]) -> Any:
+            return value if value == self.word else inner(value)
+
+        return core_schema.no_info_wrap_validator_function(
+            pass_by, mapping, serialization=core_schema.wrap_serializer_function_ser_schema(pass_by, schema=mapping)
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Pydantic's hook: the word, or the mapping."""
+        return {"oneOf": [{"const": self.word}, handler(schema)]}
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Cause(StrEnum):
     means: str
     accuses: Accuses
     mark: Mark | None
-    _brings: tuple[str, ...]
+    brings: tuple[str, ...]
 
     def __new__(  # noqa: PLR0917  a row
         cls,
@@ -68,13 +68,13 @@ class Cause(StrEnum):
         """One row."""
         row = str.__new__(cls, name)
         row._value_ = name
-        row.status, row.means, row.accuses, row._brings, row.mark = status, means, accuses, brings, mark
+        row.status, row.means, row.accuses, row.brings, row.mark = status, means, accuses, brings, mark
         return row
 
     @property
     def family(self) -> frozenset[Cause]:
         """This cause, and those of other checks that only say again what it does."""
-        return frozenset({self, *map(type(self), self._brings)})
+        return frozenset({self, *map(type(self), self.brings)})
 
     @property
     def rank(self) -> int:
@@ -402,6 +402,7 @@ class Cause(StrEnum):
     )
     QEMU_DIED = ("qemu-died", ERROR, "QEMU ended by itself, or was killed.", ALWAYS, (), INFRA)
     HOST = ("host", ERROR, "The host failed.", ALWAYS, (), INFRA)
+    INTERNAL = ("internal", ERROR, "The harness failed by a bug of its own; the traceback is in a file.")
     INTERRUPTED = ("interrupted", ERROR, "The run was stopped on request.")
     BAD_RECORD = ("bad-record", ERROR, "The record is damaged.")
 

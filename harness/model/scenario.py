@@ -162,14 +162,14 @@ class Scenario(Value):
     def _without_initrd(self) -> Scenario:
         last = self.steps[-1]
         wanted = any(isinstance(item, NoRamdisk) for item in self.expect)
-        if any(kexec.no_initrd for kexec in self.kexecs[:-1]) or (
-            self.kexecs and self.kexecs[-1].no_initrd and not isinstance(last, KexecStep)
+        if any(kexec.without_initrd for kexec in self.kexecs[:-1]) or (
+            self.kexecs and self.kexecs[-1].without_initrd and not isinstance(last, KexecStep)
         ):
-            raise ValueError("nothing can come after a kexec with no_initrd: that kernel ends for want of a root")
-        if wanted != bool(self.kexecs and self.kexecs[-1].no_initrd):
-            raise ValueError("no_ramdisk and a last kexec with no_initrd belong together")
+            raise ValueError("nothing can come after a kexec with 'initrd: none': that kernel ends for want of a root")
+        if wanted != bool(self.kexecs and self.kexecs[-1].without_initrd):
+            raise ValueError("no_ramdisk and a last kexec with 'initrd: none' belong together")
         if wanted and any(isinstance(step, KexecRefusedStep) for step in self.steps):
-            raise ValueError("kexec_refused tries the next kernel with its initrd: not with no_initrd")
+            raise ValueError("kexec_refused tries the next kernel with its initrd: not with 'initrd: none'")
         return self
 
     @model_validator(mode="after")

@@ -23,7 +23,6 @@ from harness.model.plan import (
     TablePlan,
 )
 from harness.model.scenario import Scenario
-from harness.model.words.kexec import KexecOptions, NextKernel
 from harness.model.words.tables import TABLE_OFFSET, OneTable, PrivateRequest, TableName
 from harness.subjects.kdump import plan as captureplan
 from harness.subjects.memorymap.plan import memory_plan
@@ -151,21 +150,17 @@ def _epochs(scenario: Scenario, prepared: Prepared, nonce: str) -> tuple[EpochPl
                 scenario, runtimeplan.with_reboot(scenario, captureplan.cmdline_of(options), number), nonce, number
             ),
             initrd=initrd.path,
-            initrd_size_bytes=0 if _rootless(options) else initrd.size_bytes,
-            without_initrd=_rootless(options),
+            initrd_size_bytes=0 if options.without_initrd else initrd.size_bytes,
+            without_initrd=options.without_initrd,
             syscall=options.syscall,
             kernel_serial=serial("kernel", kernel.image),
-            initrd_serial="" if _rootless(options) else serial("initrd", initrd.path),
+            initrd_serial="" if options.without_initrd else serial("initrd", initrd.path),
         )
         for number, (options, kernel, initrd) in enumerate(
             zip(scenario.following, prepared.kernels[1:], prepared.initrds[1:], strict=True), 2
         )
     ]
     return (first, *later)
-
-
-def _rootless(options: NextKernel) -> bool:
-    return isinstance(options, KexecOptions) and options.no_initrd
 
 
 def _payloads(epochs: Sequence[EpochPlan]) -> tuple[Payload, ...]:

@@ -28,6 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--time-factor", type=float, default=TIME_FACTOR, metavar="N", help="give every phase N times as long"
     )
     group.addoption("--no-known-issues", action="store_true", help="as if known-issues.yaml were empty")
+    group.addoption(
+        "--require-tested", action="store_true", help="a scenario that cannot be tested here (UNSUPPORTED) is an error"
+    )
     parser.addini("scenario_paths", "folders whose *.yaml are scenarios", type="args", default=["scenarios"])
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from harness.model.verdict import Verdict
 
 
+_UNTESTED = pytest.StashKey[tuple[int, int]]()
+
+
 class VerdictError(Exception):
     """Carries a verdict that is not as expected to the report."""
 
@@ -84,6 +87,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = kept
 
 
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A session in which nothing was testable is no success, here as with ``harness run``: pytest's own exit code 5."""
+    items = getattr(session, "items", [])
+    count = _untested(items)
+    session.config.stash[_UNTESTED] = count, len(items)
+    if exitstatus == pytest.ExitCode.OK and count and count == len(items):
+        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """How much was not tested: skipped tests are easily overlooked."""
+    count, total = config.stash.get(_UNTESTED, (0, 0))
+    if count:
+        terminalreporter.write_line(f"{count} of {total} could not be tested here")
+
+
+def _untested(items: list[pytest.Item]) -> int:
+    return sum(isinstance(item, ScenarioItem) and item.not_testable for item in items)
+
+
 class ScenarioFile(pytest.File):
     """One YAML file; its variants are the items."""
 
@@ -110,13 +133,18 @@ class ScenarioItem(pytest.Item):
         self.variant = variant
         self.verdict: Verdict | None = None
 
+    @property
+    def not_testable(self) -> bool:
+        """It has been tried, and this host or kernel lacks what it needs."""
+        return self.verdict is not None and self.verdict.status == "UNSUPPORTED"
+
     def setup(self) -> None:
         """Run and judge; an ERROR is raised here, because it is not the kernel's fault."""
         from harness.pytest_plugin import running
 
         self.verdict = running.run(self.config, self.variant)
         self.user_properties += running.properties(self.verdict)
-        running.raise_no_answer(self.verdict)
+        running.raise_no_answer(self.verdict, require_tested=self.config.getoption("--require-tested"))
 
     def runtest(self) -> None:
         """A FAIL is raised here."""

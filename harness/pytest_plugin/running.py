@@ -60,14 +60,18 @@ def properties(verdict: Verdict) -> list[tuple[str, object]]:
     return [*found, ("harness.attempts", str(1 + len(verdict.attempts)))]
 
 
-def raise_no_answer(verdict: Verdict) -> None:
-    """Raise what says nothing about the kernel: an ERROR, a skip for UNSUPPORTED, pytest's exit for Ctrl-C."""
+def raise_no_answer(verdict: Verdict, *, require_tested: bool) -> None:
+    """Raise what says nothing about the kernel: an ERROR, a skip for UNSUPPORTED, pytest's exit for Ctrl-C.
+
+    Args:
+        require_tested: UNSUPPORTED is an ERROR, too.
+    """
     if verdict.cause is Cause.INTERRUPTED:
         record = f"; record: {verdict.run_dir}" if verdict.run_dir else ""
         pytest.exit(f"{verdict.headline}{record}", returncode=pytest.ExitCode.INTERRUPTED)
-    if verdict.status is Status.UNSUPPORTED:
+    if verdict.status is Status.UNSUPPORTED and not require_tested:
         pytest.skip(verdict.headline)
-    if verdict.status is Status.ERROR:
+    if verdict.status in (Status.ERROR, Status.UNSUPPORTED):
         raise VerdictError(verdict)
 
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from harness.machine.feed import Data, Event, Line, Match
 from harness.machine.frame import Frame
+from harness.machine.happenings import Data, Event, Line, Match
 from harness.model.plan import Plan
 from harness.model.record import Phase
 from harness.model.words.kdump import CrashStep

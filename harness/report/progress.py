@@ -71,7 +71,7 @@ class LiveProgress:
         self._done = 0
         self._rows: dict[str, _Row] = {}
         self._lock = threading.Lock()
-        self._live = Live(get_renderable=self._lines, console=console, refresh_per_second=4, transient=True)
+        self._live = Live(get_renderable=self.__rich__, console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> LiveProgress:
         self._live.start()
@@ -103,7 +103,7 @@ class LiveProgress:
         if self._total > 1:  # a single verdict is printed whole
             self._console.print(Text(text.headline(verdict), style=style(verdict)))
 
-    def _lines(self) -> Group:
+    def __rich__(self) -> Group:
         """A line for each run, or two where one is too narrow for the variant and the console's last line."""
         with self._lock:
             rows = list(self._rows.items())

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.model.base import Value
+from harness.model.causes import Status
 from harness.model.verdict import Verdict
 
 
@@ -19,10 +20,20 @@ class Results:
     """How many runs were to be made; more than there are verdicts when the run was stopped."""
     exit: int
     """The exit status that it comes to."""
+    not_run: tuple[str, ...] = ()
+    """The variants of the runs that have no verdict, in order, one as often as its runs."""
+    error: str | None = None
+    """What ended all, in place of verdicts."""
 
     @property
     def flaky(self) -> tuple[Tally, ...]:
         return tuple(item for item in tally(self.verdicts) if item.flaky)
+
+
+def untested(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    """The variants that could not be tested here."""
+    found = (verdict.variant for verdict in verdicts if verdict.status is Status.UNSUPPORTED)
+    return tuple(dict.fromkeys(found))
 
 
 class Tally(Value):

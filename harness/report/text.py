@@ -54,8 +54,8 @@ def render(verdict: Verdict, plan: Plan | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def summary(verdicts: Sequence[Verdict]) -> str:
-    """One line a verdict, then the counts and what needs a person."""
+def summary(verdicts: Sequence[Verdict], *, not_run: int = 0) -> str:
+    """One line a verdict, then the counts, of those that were not run too."""
     order = {Status.FAIL: 0, Status.ERROR: 1, Status.UNSUPPORTED: 2, Status.PASS: 3}
     ranked = sorted(verdicts, key=lambda verdict: (verdict.known is not None, order[verdict.status], verdict.variant))
     lines = []
@@ -64,8 +64,17 @@ def summary(verdicts: Sequence[Verdict]) -> str:
         if verdict.status is not Status.PASS:
             lines += _wrap(verdict.headline, " " * 12)
     counts = Counter(title(verdict) for verdict in verdicts)
-    lines += ["", ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing was run"]
+    words = [f"{count} {name}" for name, count in sorted(counts.items())] or ["nothing was run"]
+    if not_run:
+        words.append(f"{not_run} not run")
+    lines += ["", ", ".join(words)]
     return "\n".join(lines) + "\n"
+
+
+def not_testable(verdicts: Sequence[Verdict]) -> str:
+    """How many of how many were not tested, in words; empty when all were."""
+    count = sum(verdict.status is Status.UNSUPPORTED for verdict in verdicts)
+    return f"{count} of {len(verdicts)} could not be tested here" if count else ""
 
 
 def everything(results: Results) -> str:
@@ -74,7 +83,8 @@ def everything(results: Results) -> str:
     needy = [item for item in results.verdicts if not item.as_expected and item.cause is not Cause.INTERRUPTED]
     parts = [stored_text(item) or render(item) for item in (results.verdicts if results.planned == 1 else needy)]
     if results.planned > 1:
-        parts.append(summary(results.verdicts))
+        parts.append(summary(results.verdicts, not_run=len(results.not_run)))
+        parts += filter(None, [not_testable(results.verdicts)])
     return "".join([f"{part}\n" for part in parts] + [f"FLAKY       {item}\n" for item in results.flaky])
 
 

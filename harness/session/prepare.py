@@ -121,7 +121,7 @@ class Workshop:
             bench = self.bench(scenario.firmware_name)
             swtpm = find_program("swtpm", "swtpm") if scenario.machine.tpm else None
             tpm = scenario.machine.tpm
-            pads = [0, *(kexec.initrd.pad for kexec in scenario.following)]
+            pads = [0, *(following.pad for following in scenario.following)]
             captures = [False, *(isinstance(item, CrashKernelOptions) for item in scenario.following)]
             dom0 = [scenario.hypervisor is not None, *(False for _ in scenario.following)]
             initrds = [

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import clock
-from harness.errors import HostError, InputError, Interrupted
+from harness.errors import HostError, InputError, InternalError, Interrupted
+from harness.internal import internal_error
 from harness.judge.judge import failed_before_start, judge, refused
 from harness.load.scenarios import Variant
 from harness.machine.feed import Feed
@@ -28,7 +29,7 @@ from harness.session.attempts import after, worth_another
 from harness.session.prepare import Workshop
 from harness.session.room import MemoryRoom
 from harness.session.runner import run_plan
-from harness.stage.listener import Listener
+from harness.stage.listener import Listener, Shielded
 from harness.stage.stage import Helpers, Stage
 
 
@@ -53,7 +54,7 @@ class Session:
     def __init__(self, workshop: Workshop, options: Options, listener: Listener) -> None:
         self._workshop = workshop
         self._options = options
-        self._listener = listener
+        self._listener = Shielded(listener)
         self._feeds: set[Feed] = set()
         self._lock = threading.Lock()
         self._preparing = False
@@ -81,6 +82,11 @@ class Session:
                 self.interrupt()
                 raise
         return tuple(verdicts[number] for number in sorted(verdicts))
+
+    @property
+    def unheard(self) -> InternalError | None:
+        """Why the listener heard no more from some time on; None when it heard all."""
+        return self._listener.fault
 
     def interrupt(self) -> None:
         """End all runs now, each with its record and verdict; start no more. From any thread."""
@@ -159,6 +165,9 @@ class Session:
             if self.interrupted or isinstance(error, Interrupted):
                 return failed_before_start(variant.id, kernel, error.message, "Run it again.", Cause.INTERRUPTED)
             return failed_before_start(variant.id, kernel, error.message, error.hint)
+        except Exception as error:  # noqa: BLE001  # a bug costs the run that meets it, and not the others
+            internal = internal_error(error)
+            return failed_before_start(variant.id, kernel, internal.message, internal.hint, Cause.INTERNAL)
 
     def _run(self, variant: Variant) -> Verdict:
         """At most twice: once more when the host failed before a kernel had started."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from harness.machine.feed import Closed, Event, Failure, Happening, HelperExited, Line, Match, Source, ended_how
+from harness.machine.feed import Failure
 from harness.machine.frame import Frame
+from harness.machine.happenings import Closed, Event, Happening, HelperExited, Line, Match, Source, ended_how
 from harness.model.record import EndKind, Phase
 from harness.record.phases import PANIC, State
 

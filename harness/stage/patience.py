@@ -18,7 +18,7 @@ from harness.evidence import crash, klog
 from harness.evidence.code.autopsy import Progress, progress
 from harness.evidence.code.whose import Atlas
 from harness.evidence.defect import Defect
-from harness.machine.feed import Source
+from harness.machine.happenings import Source
 from harness.machine.machine import Machine
 from harness.machine.memory import Memory
 from harness.machine.registers import read_registers

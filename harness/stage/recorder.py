@@ -7,8 +7,9 @@ import threading
 from dataclasses import replace
 
 from harness.machine.console import Console
-from harness.machine.feed import Event, Failure, Happening, Line
+from harness.machine.feed import Failure
 from harness.machine.frame import Frame
+from harness.machine.happenings import Event, Happening, Line
 from harness.model.record import EventEntry, FrameEntry, NoteEntry, Phase, PhaseEntry
 from harness.model.words.tables import TableName
 from harness.record.phases import Entered, State, step

@@ -10,8 +10,9 @@ from typing import TypeVar
 from harness.autopsy.atlas import Naming
 from harness.clock import Deadline
 from harness.evidence.ranges import Range
-from harness.machine.feed import Failure, Happening, Success
+from harness.machine.feed import Failure, Success
 from harness.machine.frame import Frame
+from harness.machine.happenings import Happening
 from harness.machine.machine import Machine
 from harness.model.plan import Plan
 from harness.model.record import CommandEntry, EndKind, Point

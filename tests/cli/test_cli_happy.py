@@ -9,6 +9,7 @@ import pytest
 from fakes import fake_guest as guest
 from fakes.fake_guest import frame, script
 from fakes.fake_host import FakeHost
+from kernel.build import bzimage
 from support.recorded import RUNS, lay_out
 
 from harness.cli import main, queries
@@ -63,6 +64,28 @@ def test_nothing_testable_is_exit_5(host: FakeHost) -> None:
     assert (done.status, done.message) == (5, "")
     assert "CONFIG_EFI_STUB is not set" in done.out
     assert host.runs == []
+
+
+@pytest.mark.parametrize(("words", "status"), [((), 0), (("--require-tested",), 3)])
+def test_what_could_not_be_tested_is_counted(host: FakeHost, words: tuple[str, ...], status: int) -> None:
+    bare = host.root / "kernels/bare"
+    bare.mkdir()
+    (bare / "vmlinuz").write_bytes(bzimage(guest.RELEASE))
+    (bare / f"config-{guest.RELEASE}").write_text("CONFIG_EFI=y\n# CONFIG_EFI_STUB is not set\n")
+    entry = {"kind": "file", "name": "bare", "description": "no EFI stub", "image": "bare/vmlinuz"}
+    (host.root / "kernels/bare.yaml").write_text(json.dumps(entry))
+    host.scenario("fake/two", ["bare"])
+    done = host.harness("run", "--json", "out.json", *words)
+    document = json.loads((host.root / "cwd/out.json").read_text())
+    assert (done.status, document["exit"]) == (status, status)
+    assert document["not_testable"] == ["fake/two[bare,ovmf-x64]"]
+    assert done.out.rstrip().endswith("1 PASS, 1 UNSUPPORTED\n\n1 of 2 could not be tested here")
+    assert done.message == ("harness: --require-tested: 1 of 2 could not be tested here" if words else "")
+
+
+def test_nothing_testable_stays_exit_5(host: FakeHost) -> None:
+    (host.root / f"config-{guest.RELEASE}").write_text("# CONFIG_EFI_STUB is not set\nCONFIG_EFI=y\n")
+    assert host.harness("run", "--require-tested").status == 5
 
 
 def test_several_runs_end_in_a_summary(host: FakeHost) -> None:

@@ -9,8 +9,10 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from fakes import fake_guest as guest
@@ -61,8 +63,80 @@ def test_stopped_in_each_phase(host: FakeHost, phase: str, number: signal.Signal
     assert "stopped on request" in done.out
     _stopped(host)
     assert json.loads((host.runs[0] / "end.json").read_text())["phase"] == phase
-    (verdict,) = json.loads((host.root / "cwd/out.json").read_text())["verdicts"]
-    assert verdict["cause"] == "interrupted"
+    document = json.loads((host.root / "cwd/out.json").read_text())
+    assert [verdict["cause"] for verdict in document["verdicts"]] == ["interrupted"]
+    assert (document["exit"], document["not_run"], document["error"]) == (130, [], None)
+
+
+IN_MAIN = "import sys; from harness.cli import main; print('in', flush=True); sys.exit(main())"
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8])
+@pytest.mark.parametrize("numbers", [(INT,), (INT, INT), (TERM, INT)], ids=["once", "twice", "both"])
+def test_in_the_first_second(host: FakeHost, after_s: float, numbers: tuple[signal.Signals, ...]) -> None:
+    """While modules are imported, scenarios are loaded, the host is looked at."""
+    host.play(script(_PHASES["firmware"]))
+    process = host.start("run", code=IN_MAIN)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "in\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(after_s)
+    done = finish(process, *numbers)
+    assert done.status == 130, done
+    assert done.message.splitlines()[-1].startswith("harness: stopped on request")
+
+
+def test_what_was_not_run_is_listed(host: FakeHost) -> None:
+    for name in ("two", "three"):
+        host.scenario(f"fake/{name}")
+    host.play(script(_PHASES["kernel"]))
+    process = host.start("run", "-j1", "--repeat", "2", "--json", "out.json")
+    until(_in_phase(host, "kernel"), "a run in the phase kernel")
+    done = finish(process, INT)
+    document = json.loads((host.root / "cwd/out.json").read_text())
+    ran = [verdict["variant"] for verdict in document["verdicts"]]
+    assert (done.status, document["exit"], len(ran)) == (130, 130, 1)
+    every = [f"fake/{name}[fake,ovmf-x64]" for name in ("one", "one", "three", "three", "two", "two")]
+    assert sorted([*ran, *document["not_run"]]) == every
+    assert "1 ERROR, 5 not run" in done.out
+
+
+def test_a_file_of_an_earlier_run_does_not_stay(host: FakeHost) -> None:
+    (host.root / "cwd/out.json").write_text('{"exit": 0}')
+    mark = _hanging(host, "clang")
+    process = host.start("run", "--json", "out.json")
+    until(mark.exists, "clang is started")
+    assert finish(process, INT).status == 130
+    document = json.loads((host.root / "cwd/out.json").read_text())
+    assert (document["exit"], document["verdicts"], document["error"]) == (130, [], "stopped on request")
+    assert document["not_run"] == ["fake/one[fake,ovmf-x64]"]
+
+
+class _Dying:
+    """Ctrl-C comes while it is taken away, where Python drops exceptions."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(INT)
+
+
+def test_an_interrupt_in_a_destructor_is_not_lost(host: FakeHost) -> None:
+    def dies(*_arguments: object) -> None:
+        _Dying()
+        threading.Event().wait(10)
+        raise AssertionError("nothing stopped it")
+
+    before = signal.getsignal(INT)
+    with patch("harness.cli.scenarios.load_files", side_effect=dies):
+        done = host.harness("check")
+    assert (done.status, done.message) == (130, "harness: stopped on request")
+    assert signal.getsignal(INT) is before
+
+
+def test_an_interrupt_that_became_another_error(host: FakeHost) -> None:
+    error = RuntimeError("Error calling __set_name__")
+    error.__cause__ = KeyboardInterrupt()
+    with patch("harness.cli.scenarios.load_files", side_effect=error):
+        assert host.harness("check").status == 130
 
 
 def test_a_second_ctrl_c_while_cleaning_up(host: FakeHost) -> None:

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import re
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 from goldens import TESTDATA
 from machine.fake_stub import Answer, packet, stub
+from support.recorded import laid_out
 
 from harness.autopsy.atlas import Naming
 from harness.clock import Deadline
 from harness.culprit import watcher as module
-from harness.culprit.watcher import DIRECT_MAPS, Watcher, _Watched
+from harness.culprit.watcher import DIRECT_MAPS, Watcher
 from harness.evidence.code.culprit import guilty
 from harness.machine.gdb import Gdb, Stop
-from harness.model.autopsy import Owner, Place
 from harness.model.culprit import Culprit, Target, Write
 from harness.model.record import Phase, Point
 from harness.model.words.tables import TableName
+from harness.record.observations import Observations
+from harness.record.store import read_record
 
 TARGET = Target(name=TableName.ESRT, start=0x5000, end=0x5008)
 UNPAGED = re.sub(r"CR0=[0-9a-f]+", "CR0=00000033", (TESTDATA / "registers/kernel.txt").read_text())
 OK = b"+" + packet("OK")
-
-
-class _Placed(Watcher):
-    def _place(self, *_arguments: Any) -> Place:
-        return Place(address=0, owner=Owner.UNKNOWN)
 
 
 class _Machine:
@@ -41,7 +41,7 @@ class _Machine:
         self.rip = 0x1000
 
     def answers(self) -> dict[str, Answer]:
-        return {"Qqemu": OK, "z2": OK, "m": self._read, "qRcmd": self._registers, "c": self._go_on}
+        return {"Qqemu": OK, "z2": OK, "Z2": OK, "m": self._read, "qRcmd": self._registers, "c": self._go_on}
 
     def _read(self, text: str) -> bytes:
         address, size_bytes = (int(word, 16) for word in text[1:].split(","))
@@ -62,19 +62,25 @@ class _Machine:
 def _stage(ended: int | None = 0) -> Any:
     return SimpleNamespace(
         machine=SimpleNamespace(
-            feed=SimpleNamespace(now_s=lambda: 1.0), process=SimpleNamespace(wait=lambda _timeout_s: ended)
+            feed=SimpleNamespace(now_s=lambda: 1.0),
+            process=SimpleNamespace(wait=lambda _timeout_s: ended),
+            qmp=None,
         ),
         recorder=SimpleNamespace(epoch=2, phase=Phase.JUMP),
+        observations=lambda: Observations(read_record(laid_out("esrt-kexec-load-6.1"))),
     )
 
 
 def follow(machine: _Machine, *, ended: int | None = 0) -> tuple[tuple[Write, ...], list[str], list[str]]:
     """The writes, the notes, and what the stub heard."""
-    watcher = _Placed(lambda _stage: (TARGET,), Naming())
-    item = _Watched(TARGET, machine.memory)
-    with stub(machine.answers()) as (gdb, fake):
-        gdb.go_on()
-        watcher._follow(gdb, _stage(ended), {base + TARGET.start: item for base in (0, *DIRECT_MAPS)})
+    watcher = Watcher(lambda _stage: (TARGET,), Naming(), arm_at=(Point.HANDOFF, 2))
+    with stub(machine.answers()) as (gdb, fake), mock.patch.object(Gdb, "attach", return_value=nullcontext(gdb)):
+        watcher(_stage(ended), Point.HANDOFF)
+        for thread in threading.enumerate():
+            if thread.name == "watchpoints":
+                thread.join(10)
+        watcher.close()
+    assert watcher.armed
     return watcher.writes(), watcher.notes, fake.heard
 
 

@@ -9,31 +9,36 @@ from hypothesis import strategies as st
 from harness.evidence import crash, klog
 from harness.evidence.code.symbols import symbol_table
 from harness.evidence.crash import guilty, messages, parser, scan, skip, titles, trace
+from harness.evidence.crash.log import Memory
 
 NEEDLES = scan.Needles.of(parser.FORMATS)
 
 
 def test_every_row_is_found_by_the_search():
-    literals = [*NEEDLES.alone]
     for row in parser.FORMATS:
         for marker in row.markers:
-            covered = NEEDLES.together.search(marker.encode()) or any(one in marker.encode() for one in literals)
-            assert covered, f"{marker!r} of {row.title!r} is not searched for"
+            line = f"words before {marker} and behind\n".encode()
+            assert NEEDLES.places(line), f"{marker!r} of {row.title!r} is not searched for"
+    assert NEEDLES.places(b"words before and behind\n") == set()
 
 
 @pytest.mark.parametrize("shift", range(-30, 3))
 def test_a_needle_across_two_pieces_is_found(shift: int):
     line = b"[    1.000000] kernel BUG at mm/x.c:1! Insufficient stack space\n"
     filling = b"x" * 63 + b"\n"
-    before = filling * (scan._PIECE_BYTES // 64 - 1)
-    before += b"y" * (scan._PIECE_BYTES + shift - len(before) - len(line) // 2 - 1) + b"\n"
-    assert list(scan.candidates(before + line + filling, NEEDLES)) == [len(before)]
+    before = filling * (scan.PIECE_BYTES // 64 - 1)
+    before += b"y" * (scan.PIECE_BYTES + shift - len(before) - len(line) // 2 - 1) + b"\n"
+    found = list(scan.candidates(Memory(before + line + filling), NEEDLES))
+    assert len(found) == 2
+    assert [len(before) <= place < len(before) + len(line) for place in found] == [True, True]
 
 
-def test_a_line_with_many_needles_counts_once_and_lines_ascend():
-    data = b"BUG INFO: WARNING: panic\nnothing\npanic BUG\n"
-    assert list(scan.candidates(data, NEEDLES)) == [0, 33]
-    assert list(scan.candidates(data, NEEDLES, 25)) == [33]
+def test_places_ascend_and_lie_behind_the_start():
+    data = b"BUG INFO: WARNING: Kernel panic\nnothing\nKernel panic BUG\n"
+    found = list(scan.candidates(Memory(data), NEEDLES))
+    assert found == sorted(set(found))
+    assert {data.count(b"\n", 0, place) for place in found} == {0, 2}
+    assert [place for place in found if place >= 40] == list(scan.candidates(Memory(data), NEEDLES, 40))
 
 
 def test_messages_are_cut_at_a_timestamp_in_the_middle():

@@ -11,7 +11,7 @@ from harness.evidence.listings.entries import LogEntry
 from harness.evidence.listings.mapimport import FIRMWARE_ROOM_BYTES, scale, to_yaml
 from harness.evidence.maps.efimap import EfiRegion
 from harness.evidence.ranges import Range
-from harness.load import yaml12
+from harness.load.reading import yaml12
 from harness.model.words.memorymap import MapFile, RangeType, overlap_mistake, ram
 
 from .test_efilog import HYPERV

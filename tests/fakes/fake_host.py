@@ -177,14 +177,14 @@ class FakeHost:
                 status = end.code if isinstance(end.code, int) else 1
         return Done(status, out.getvalue(), err.getvalue())
 
-    def command(self, *arguments: str) -> list[str]:
+    def command(self, *arguments: str, code: str = HARNESS) -> list[str]:
         """The argv of a command as a process of its own."""
-        return [sys.executable, "-c", HARNESS, *self.arguments(*arguments)]
+        return [sys.executable, "-c", code, *self.arguments(*arguments)]
 
-    def start(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, code: str = HARNESS, **more: Any) -> subprocess.Popen[str]:
         """A command that a test will stop."""
         process = subprocess.Popen(
-            self.command(*arguments),
+            self.command(*arguments, code=code),
             cwd=self.root / "cwd",
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -216,7 +216,7 @@ class FakeHost:
                 text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if str(self.root) in text and HARNESS not in text:
+            if str(self.root) in text and "from harness.cli import main" not in text:
                 found[int(path.parent.name)] = text
         return found
 

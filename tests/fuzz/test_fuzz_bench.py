@@ -113,7 +113,7 @@ def concluded(tmp_path: Path, result: Result) -> Exit:
     options = argparse.Namespace(kernel="tiny-6.1", seed=3, out=tmp_path)
     ours = bench(FakeSession(tmp_path), [])
     ours.regions = FIRMWARE
-    return command._conclude(options, ours, result)
+    return command.conclude(options, ours, result)
 
 
 def test_what_is_said_in_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,11 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.driver_commands import command_data, command_file
 
 from harness.evidence.pagetable import stress
-from harness.guest.tools import _HELPER_FLAGS, FILES, build_helper, find_tools
+from harness.guest.tools import FILES, HELPER_FLAGS, build_helper, find_tools
 from harness.machine.frame import Frame, encode
-from harness.model.words.driver import Fault, Service, command_data, command_file
+from harness.model.words.driver import Fault, Service
 
 from .shell import NONCE, running
 
@@ -115,7 +116,7 @@ def test_stress_names_a_missing_field(tmp_path: Path, missing: str) -> None:
 
 
 def test_the_helper_compiles_without_a_warning(tmp_path: Path) -> None:
-    flags = [*_HELPER_FLAGS, "-Werror"]
+    flags = [*HELPER_FLAGS, "-Werror"]
     subprocess.run([find_tools().compiler, *flags, "-o", tmp_path / "out", FILES / "hstress.c"], check=True)
     assert (tmp_path / "out").stat().st_size < 8192
 

@@ -8,10 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.driver_commands import command_data
 
-from harness.guest.tools import _HELPER_FLAGS, FILES, build_helper, find_tools
+from harness.guest.tools import FILES, HELPER_FLAGS, build_helper, find_tools
 from harness.machine.frame import Frame, encode
-from harness.model.words.driver import Fault, Service, command_data
+from harness.model.words.driver import Fault, Service
 
 from .shell import NONCE, running
 
@@ -210,7 +211,7 @@ def test_a_load_is_tried(guest: Guest, rc: int, said: str) -> None:
 
 
 def test_the_helper_compiles_without_a_warning(tmp_path: Path) -> None:
-    flags = [*_HELPER_FLAGS, "-Werror"]
+    flags = [*HELPER_FLAGS, "-Werror"]
     subprocess.run([find_tools().compiler, *flags, "-o", tmp_path / "out", FILES / "hruntime.c"], check=True)
     assert (tmp_path / "out").stat().st_size < 16384
 

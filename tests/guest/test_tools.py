@@ -31,7 +31,7 @@ def test_the_versions_say_what_goes_in(found: GuestTools) -> None:
 
 
 def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(tools, "_SYSTEM_PATH", str(tmp_path))
+    monkeypatch.setattr(tools, "SYSTEM_PATH", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HostError, match="kexec is not installed") as caught:
         find_program("kexec", "kexec-tools")
@@ -109,7 +109,7 @@ def test_a_compiler_that_fails_is_quoted(found: GuestTools, tmp_path: Path) -> N
 
 def test_the_helper_compiles_without_a_warning(found: GuestTools, tmp_path: Path) -> None:
     source = tools.FILES / "hkexec.c"
-    flags = [*tools._HELPER_FLAGS, "-Werror"]
+    flags = [*tools.HELPER_FLAGS, "-Werror"]
     subprocess.run([found.compiler, *flags, "-o", tmp_path / "hkexec", source], check=True)
     assert (tmp_path / "hkexec").stat().st_size < 8192
 

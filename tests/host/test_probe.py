@@ -42,7 +42,7 @@ def descriptor(architecture: str = "x86_64", device: str = "flash", interface: s
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     """A machine that has nothing: an empty PATH, and no sbin directories beside it."""
-    monkeypatch.setattr(subject, "_SBIN", ())
+    monkeypatch.setattr(subject, "SBIN", ())
     (tmp_path / "bin").mkdir()
     return {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path)}
 
@@ -126,7 +126,7 @@ def test_programs_in_sbin_are_found_though_path_does_not_name_it(
     bare: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kexec = program(tmp_path / "sbin", "kexec")
-    monkeypatch.setattr(subject, "_SBIN", (str(tmp_path / "sbin"),))
+    monkeypatch.setattr(subject, "SBIN", (str(tmp_path / "sbin"),))
     assert probe(tmp_path, environ=bare, firmware_dirs=[]).tools["kexec"] == kexec
 
 

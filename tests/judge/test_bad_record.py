@@ -8,15 +8,12 @@ import pytest
 from support.damage import PASSED
 from support.records import Copy, Edit
 from support.verdicts import verdict_is
+from support.words import Told
 
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 FAIL, ERROR, UNSUPPORTED = Status.FAIL, Status.ERROR, Status.UNSUPPORTED
-
-
 SAMPLE = "samples/2-up-esrt.bin"
 
 
@@ -28,29 +25,20 @@ def _truncated(name: str) -> Edit:
     return edit
 
 
-DAMAGED_FILES: dict[str, tuple[Edit, str]] = {
-    "missing": (lambda copy: (copy.path / SAMPLE).unlink(), f"{SAMPLE}: No such file"),
-    "truncated": (_truncated(SAMPLE), f"{SAMPLE}: 4095 bytes, 4096 were sampled"),
-    "other-bytes": (lambda copy: copy.flip(SAMPLE, 0x100, noted=False), f"{SAMPLE}: its SHA-256"),
-    "other-place": (
-        lambda copy: copy.change({"address": 0x1000}, type="sample", file=SAMPLE),
-        f"{SAMPLE}: not a sample of 0x39fff000-0x39ffffff",
-    ),
-    "outside": (
-        lambda copy: copy.change({"file": "../../etc/passwd"}, type="sample", file=SAMPLE),
-        "../../etc/passwd: points outside the run directory",
-    ),
-    "end-is-no-json": (_truncated("end.json"), "end.json: does not say how a run ended"),
-    "journal-line": (
-        lambda copy: copy.edit("journal.jsonl", '"phase": "agent"', "X"),
-        "journal.jsonl:5: not a journal",
-    ),
+DAMAGED_FILES: dict[str, Edit] = {
+    "missing": lambda copy: (copy.path / SAMPLE).unlink(),
+    "truncated": _truncated(SAMPLE),
+    "other-bytes": lambda copy: copy.flip(SAMPLE, 0x100, noted=False),
+    "other-place": lambda copy: copy.change({"address": 0x1000}, type="sample", file=SAMPLE),
+    "outside": lambda copy: copy.change({"file": "../../etc/passwd"}, type="sample", file=SAMPLE),
+    "end-is-no-json": _truncated("end.json"),
+    "journal-line": lambda copy: copy.edit("journal.jsonl", '"phase": "agent"', "X"),
 }
 
 
 @pytest.mark.parametrize("case", DAMAGED_FILES)
-def test_damaged_file(copy_of: CopyOf, case: str) -> None:
-    edit, words = DAMAGED_FILES[case]
+def test_damaged_file(copy_of: CopyOf, told: Told, case: str) -> None:
+    edit = DAMAGED_FILES[case]
     copy = copy_of(PASSED)
     copy.entries = copy.entries  # the journal in the tests' own form
     copy.seal()
@@ -59,13 +47,13 @@ def test_damaged_file(copy_of: CopyOf, case: str) -> None:
     if case != "end-is-no-json":
         copy.seal()
     verdict = copy.judge(seal=False)
-    verdict_is(verdict, ERROR, Cause.BAD_RECORD, verdict.epoch, words)
+    verdict_is(told(verdict), ERROR, Cause.BAD_RECORD, verdict.epoch)
 
 
-def test_no_end(copy_of: CopyOf) -> None:
+def test_no_end(copy_of: CopyOf, told: Told) -> None:
     copy = copy_of(PASSED)
     (copy.path / "end.json").unlink()
-    verdict_is(copy.judge(seal=False), ERROR, Cause.BAD_RECORD, 0, "no end.json: the harness was killed")
+    verdict_is(told(copy.judge(seal=False)), ERROR, Cause.BAD_RECORD, 0)
 
 
 def test_killed_harness_keeps_a_fail_that_was_seen(copy_of: CopyOf) -> None:

@@ -12,8 +12,6 @@ from support.verdicts import verdict_is
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 FAIL, ERROR, UNSUPPORTED = Status.FAIL, Status.ERROR, Status.UNSUPPORTED
 
 

@@ -105,7 +105,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs to build with that are only asked for their names."""
     directory = source.write_programs(tmp_path / "programs")
     monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
-    monkeypatch.setattr("harness.kernel.build.toolchain._CCACHE_LINKS", tmp_path / "none")
+    monkeypatch.setattr("harness.kernel.build.toolchain.CCACHE_LINKS", tmp_path / "none")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ def listed(name: str) -> set[str]:
 
 
 def test_every_package_a_build_asks_for_is_installed_by_the_set_up() -> None:
-    wanted = {*toolchain._PROGRAMS.values(), *toolchain._HEADERS.values(), "libc6-dev"} - {"tar"}  # tar is essential
+    wanted = {*toolchain.PROGRAMS.values(), *toolchain.HEADERS.values(), "libc6-dev"} - {"tar"}  # tar is essential
     assert wanted <= listed("apt-packages.txt") | listed("apt-packages-build.txt")
     assert not listed("apt-packages.txt") & listed("apt-packages-build.txt")
 

@@ -10,7 +10,8 @@ import pytest
 from load_samples import SCENARIO
 
 from harness.errors import InputError, ScenarioErrors
-from harness.load import Variant, expand, find_files, load_files, messages
+from harness.load import Variant, expand, find_files, load_files
+from harness.load.reading import messages
 from harness.model.scenario import Scenario
 from harness.model.words.kexec import Syscall
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from load_samples import ROOT, SCENARIO
 
 from harness.errors import InputError, Mistake, ScenarioErrors
-from harness.load import Overrides, composer, find_files, load_files, yaml12
+from harness.load import Overrides, find_files, load_files
 from harness.load.known_issues import load_known_issues
+from harness.load.reading import composer, yaml12
 
 SEEDS = [SCENARIO, *(path.read_text(encoding="utf-8") for path in find_files(ROOT / "scenarios"))]
 BAD = sorted(Path(__file__).parent.glob("bad/*.yaml"))

@@ -12,7 +12,8 @@ import pytest
 from load_samples import ROOT, SCENARIO
 
 from harness.errors import ScenarioErrors
-from harness.load import find_files, yaml12
+from harness.load import find_files
+from harness.load.reading import yaml12
 from harness.load.reference import reference_text
 from harness.load.schema import SCHEMA_ID, file_schema, schema_text
 

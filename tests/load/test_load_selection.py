@@ -8,8 +8,9 @@ import pytest
 from load_samples import SCENARIO
 
 from harness.errors import InputError, ScenarioErrors
-from harness.load import Overrides, Variant, load_selection, select, yaml12
-from harness.load.document import Document
+from harness.load import Overrides, Variant, load_selection, select
+from harness.load.reading import yaml12
+from harness.load.reading.document import Document
 from harness.load.selection import glob_matches
 
 

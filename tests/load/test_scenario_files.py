@@ -101,7 +101,7 @@ def test_every_installed_table_is_at_one_place_under_a_padded_initrd(variants: t
     # There the ESRT is only in the way of segments that must not reach another table.
     found = [scenario for scenario in found if scenario.id != "pagetable/wx-free-kexec"]
     # There it keeps the next kernel, which has no initrd, off a table that is elsewhere.
-    found = [scenario for scenario in found if not any(kexec.no_initrd for kexec in scenario.kexecs)]
+    found = [scenario for scenario in found if not any(kexec.without_initrd for kexec in scenario.kexecs)]
     assert len(found) > 15
     for scenario in found:
         assert scenario.machine.memory == 2**30, scenario.id

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ScenarioErrors
-from harness.load import yaml12
-from harness.load.document import dotted
+from harness.load.reading import yaml12
+from harness.load.reading.document import dotted
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from harness.machine.feed import Failure, Feed, Happening, Match, Success
+from harness.machine.feed import Failure, Feed, Success
+from harness.machine.happenings import Happening, Match
 from harness.machine.machine import Machine
 from harness.model.record import EndKind
 

@@ -12,7 +12,8 @@ import pytest
 
 from harness.clock import Deadline
 from harness.errors import QemuError
-from harness.machine.feed import Event, Exited, Feed
+from harness.machine.feed import Feed
+from harness.machine.happenings import Event, Exited
 from harness.machine.machine import Machine
 from harness.model.record import EndKind
 

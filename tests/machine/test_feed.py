@@ -12,7 +12,8 @@ import pytest
 from harness import clock
 from harness.clock import Deadline
 from harness.errors import HostError, Interrupted
-from harness.machine.feed import LATE_S, Event, Exited, Failure, Feed, Happening, HelperExited, Line, Match, Source
+from harness.machine.feed import LATE_S, Failure, Feed
+from harness.machine.happenings import Event, Exited, Happening, HelperExited, Line, Match, Source
 from harness.model.record import EndKind
 
 from .conftest import lost, no_failure, of_kind, on_match, won

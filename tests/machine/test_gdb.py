@@ -13,8 +13,9 @@ from harness.clock import Deadline
 from harness.errors import QemuError
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
-from harness.machine.feed import Event, Feed
+from harness.machine.feed import Feed
 from harness.machine.gdb import SIGINT, SIGTRAP, Gdb, Stop, parse_stop
+from harness.machine.happenings import Event
 from harness.machine.machine import Machine
 
 from .conftest import NONCE, StartFake

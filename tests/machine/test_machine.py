@@ -14,7 +14,9 @@ import pytest
 from harness import clock
 from harness.clock import Deadline
 from harness.errors import HostError, InputError, Interrupted, QemuError
-from harness.machine.feed import Event, Feed, Frame, Happening, Line, Match
+from harness.machine.feed import Feed
+from harness.machine.frame import Frame
+from harness.machine.happenings import Event, Happening, Line, Match
 from harness.machine.machine import Machine
 from harness.model.record import EndKind
 
@@ -134,7 +136,7 @@ def test_expect_and_send_work_for_a_person_when_nothing_is_watched(start_fake: S
     with start_fake({"steps": [{"console": "boot\r\nlogin: "}]}) as machine:
         assert machine.console.expect(["Kernel panic", "login: $"], timeout=5) == 1
         assert machine.console.before == "boot\n"
-        assert machine.console.sendline("root") == 5
+        assert machine.console.send("root\r") == 5
 
 
 def test_a_console_nobody_expects_from_neither_stalls_nor_grows(

@@ -7,7 +7,8 @@ import pytest
 
 from harness.clock import Deadline
 from harness.errors import QemuError
-from harness.machine.feed import Event, Feed
+from harness.machine.feed import Feed
+from harness.machine.happenings import Event
 
 from .conftest import StartFake, no_failure, of_kind, won
 

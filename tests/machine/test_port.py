@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from harness.machine.feed import Feed, Source
+from harness.machine.feed import Feed
+from harness.machine.happenings import Source
 from harness.machine.port import Port
 
 

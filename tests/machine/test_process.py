@@ -14,7 +14,8 @@ from leaks import children, open_files
 
 from harness import clock
 from harness.clock import Deadline
-from harness.machine.feed import Exited, Feed
+from harness.machine.feed import Feed
+from harness.machine.happenings import Exited
 from harness.machine.process import Process
 
 from .conftest import FAKE, NONCE, no_failure, of_kind, won

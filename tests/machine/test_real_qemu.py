@@ -13,7 +13,8 @@ from fakes.fake_host import until
 from harness import clock
 from harness.clock import Deadline
 from harness.errors import QemuError
-from harness.machine.feed import Event, Feed
+from harness.machine.feed import Feed
+from harness.machine.happenings import Event
 from harness.machine.machine import Machine
 from harness.model.record import EndKind
 

@@ -14,7 +14,8 @@ import pytest
 
 from harness.clock import Deadline
 from harness.errors import QemuError
-from harness.machine.feed import Failure, Feed, Happening
+from harness.machine.feed import Failure, Feed
+from harness.machine.happenings import Happening
 from harness.machine.machine import Machine
 from harness.model.record import EndKind, Phase
 from harness.record.phases import State

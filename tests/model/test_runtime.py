@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from support.driver_commands import command_data, command_file
 
 from harness.model.words.driver import (
     MAGIC_GUID,
@@ -14,8 +15,6 @@ from harness.model.words.driver import (
     Service,
     Target,
     Trap,
-    command_data,
-    command_file,
 )
 
 

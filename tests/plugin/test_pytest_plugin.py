@@ -95,6 +95,7 @@ def test_each_verdict_has_its_outcome(every_verdict: tuple[FakeHost, Done, Path]
     assert "1 failed" not in done.out
     for outcome in ("2 failed", "1 passed", "1 skipped", "1 deselected", "1 xfailed", "1 error"):
         assert outcome in done.out.splitlines()[-1]
+    assert "1 of 6 could not be tested here" in done.out
     summary = done.out[done.out.index("short test summary") :]
     assert re.search(r"SKIPPED .*bare lacks efi: .*CONFIG_EFI_STUB is not set", summary)
     assert re.search(r"XFAIL scenarios/fake/known-bug.yaml::\S+ - .*oops: The fake kernel always has this BUG", summary)
@@ -200,6 +201,22 @@ def test_no_qemu_is_an_error_of_each_item(host: FakeHost) -> None:
     assert "1 error" in done.out
     assert "qemu-system-x86_64" in done.out
     assert ".py:" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "counted"),
+    [
+        ((), pytest.ExitCode.NO_TESTS_COLLECTED, "1 skipped"),
+        (("--require-tested",), pytest.ExitCode.TESTS_FAILED, "1 error"),
+    ],
+)
+def test_nothing_testable_is_no_success(host: FakeHost, words: tuple[str, ...], status: int, counted: str) -> None:
+    """As with ``harness run``, and with the same exit code 5."""
+    (host.root / f"config-{RELEASE}").write_text("CONFIG_EFI=y\n# CONFIG_EFI_STUB is not set\n")
+    done = _pytest(host, "scenarios", *words)
+    assert done.status == status, done
+    assert counted in done.out.splitlines()[-1]
+    assert "1 of 1 could not be tested here" in done.out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

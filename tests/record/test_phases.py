@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from support import synthetic
 
-from harness.machine.feed import Closed, Data, Event, Exited, Failure, Happening, Line, Match, Source
+from harness.machine.feed import Failure
 from harness.machine.frame import Frame
+from harness.machine.happenings import Closed, Data, Event, Exited, Happening, Line, Match, Source
 from harness.model.record import EndKind, Phase
 from harness.record.phases import PANIC, Entered, State, captures, step
 from harness.stage import failures

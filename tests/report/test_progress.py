@@ -41,7 +41,7 @@ def shown(progress: LiveProgress, screen: io.StringIO, width: int) -> list[str]:
     """The live part as it is now."""
     screen.seek(0)
     screen.truncate()
-    Console(file=screen, width=width).print(progress._lines())
+    Console(file=screen, width=width).print(progress)
     return screen.getvalue().splitlines()
 
 

@@ -24,15 +24,20 @@ NAMES = sorted(path.name for path in KDUMPS.iterdir())
 PAGE = 4096
 
 
+def unpack(run: Path) -> None:
+    """Unpack the dump and the samples, which a record in testdata has packed."""
+    for packed in (*run.glob("vmcore*.gz"), *run.glob("samples/*.gz")):
+        packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+        packed.unlink()
+
+
 class Kdump(Copy):
     """A record with its dump and its samples unpacked."""
 
     def __init__(self, name: str, directory: Path) -> None:
         self.path = directory / name
         lay_out(KDUMPS / name, self.path)
-        for packed in (*self.path.glob("vmcore*.gz"), *self.path.glob("samples/*.gz")):
-            packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
-            packed.unlink()
+        unpack(self.path)
 
     @property
     def file(self) -> Path:

@@ -12,17 +12,9 @@ from support.records import Copy
 from support.verdicts import check_of
 
 CONTAINED, RESET, SILENT = "runtime-contained", "runtime-reset-6.1", "runtime-silent-twin"
-
-
 UNCOVERED, MIXED = "runtime-uncovered-6.1", "mixed-mode-kexec"
-
-
 INTERRUPTS, WEDGED, THROUGH_BIOS = "runtime-interrupts-off", "runtime-wedged-7.3", "runtime-reset-5.10"
-
-
 FIELDS = ("hooked", "armed", "calls", "runtime_calls", "returns", "faults", "survived", "last_fault", "fault_address")
-
-
 SERVICES_AT, _SERVICE_BYTES = 0x200, 0x100
 
 
@@ -61,11 +53,13 @@ def said_by_kernel(copy: Copy, number: int) -> str:
     return str([entry for entry in copy.entries if entry.get("kind") == "called"][number]["body_file"])
 
 
-def red(verdict: Verdict, name: str, cause: Cause, text: str, status: Status = Status.FAIL) -> None:
+def red(verdict: Verdict, name: str, cause: Cause, *values: str, status: Status = Status.FAIL) -> None:
+    """This check speaks for the run, by this cause; the values are in what it says."""
     found = check_of(verdict, name)
     assert (found.status, found.cause) == (status, cause), found
-    assert text in found.summary
+    assert [value for value in values if value not in found.summary] == []
     assert (verdict.status, verdict.cause) == (status, cause)
 
 
 FAULT, FAULT_BEFORE, FAULT_AFTER = 1, 2, 3
+"""The fault of CONTAINED: the second runtime step; the logbooks before and after it."""

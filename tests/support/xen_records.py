@@ -8,14 +8,8 @@ from collections.abc import Callable
 from support.records import Copy
 
 REFUSED, LOST, MOVED = "xen-rtprop-6.12", "xen-esrt-4.17", "xen-esrt-4.20"
-
-
 DIED, BGRT, KEPT_BGRT, MAPBS = "xen-rtprop-6.1", "xen-bgrt", "xen-bgrt-kept", "xen-mapbs"
-
-
 UNLISTED, KEXEC = "xen-no-descriptor", "xen-kexec"
-
-
 UNUSABLE = "(RTPROP=0x3bfff100 unusable)"
 
 

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
 
+from support.share import share  # noqa: E402
 from trim_run import READ_FACTS, seal, sizes, trim  # noqa: E402
 
 from harness.cache import default_cache  # noqa: E402
@@ -31,11 +32,12 @@ from harness.evidence import groundtruth  # noqa: E402
 from harness.evidence.ranges import PAGE_BYTES, Range  # noqa: E402
 from harness.evidence.vmcore import Dump, Kind  # noqa: E402
 from harness.evidence.vmcore.flat import read_flattened  # noqa: E402
-from harness.evidence.vmcore.lawful import _REASON_OF  # noqa: E402
+from harness.evidence.vmcore.lawful import REASON_OF  # noqa: E402
 from harness.model.record import Point  # noqa: E402
 from harness.record.observations import Observations  # noqa: E402
 from harness.record.store import read_record  # noqa: E402
-from harness.subjects.kdump import region as checks  # noqa: E402
+from harness.subjects.kdump.stack import check_stack  # noqa: E402
+from harness.subjects.kdump.subject import CHECKS  # noqa: E402
 from harness.subjects.kdump.view import KdumpView  # noqa: E402
 
 FACTS = {"kernel-notes", "kdump", "crash-kernel"}
@@ -55,6 +57,7 @@ def main() -> None:
     options = parser.parse_args()
     trim_kdump(options.run, options.target)
     sys.stdout.write(f"{options.target}: {sum(sizes(options.target))} bytes\n")
+    share(Path(__file__).parent)
 
 
 def trim_kdump(run: Path, target: Path) -> None:
@@ -109,7 +112,7 @@ def _pages_read(run: Path) -> set[int]:
     view = KdumpView(Observations(read_record(run)))
     dump = view.dump
     assert isinstance(dump, Dump)
-    page, read = dump._pages.page, dump._pages.read
+    page, read = dump.pages.page, dump.pages.read
 
     def noted_page(pfn: int) -> Any:
         found.add(pfn)
@@ -119,8 +122,8 @@ def _pages_read(run: Path) -> set[int]:
         found.update(range(address // PAGE_BYTES, (address + size - 1) // PAGE_BYTES + 1))
         return read(address, size)
 
-    dump._pages.page, dump._pages.read = noted_page, noted_read  # type: ignore[method-assign]
-    for name, check in checks._CHECKS:
+    dump.pages.page, dump.pages.read = noted_page, noted_read  # type: ignore[method-assign]
+    for name, check in CHECKS:
         if name != "kdump: memory":
             check(view)
     return {pfn for pfn in found if dump.has(pfn)}
@@ -136,14 +139,14 @@ def _symbols(view: KdumpView) -> str:
     table = view.symbols
     assert table is not None
     assert isinstance(view.dump, Dump)
-    stack = checks.check_stack(view)
+    stack = check_stack(view)
     named = (
         set(re.findall(r"([A-Za-z_][\w.]*)\+0x", " ".join(item.text for item in stack.evidence))) if stack else set()
     )
     wanted = {
         number
         for number, name in enumerate(table.names)
-        if name in named or _ANCHORS.match(name) or re.sub(r"\.\d+$", "", name) in _REASON_OF
+        if name in named or _ANCHORS.match(name) or re.sub(r"\.\d+$", "", name) in REASON_OF
     }
     wanted |= {number + 1 for number in wanted if number + 1 < len(table.names)}
     rows = (f"{table.addresses[n]:016x} {table.types[n]} {table.names[n]}\n" for n in sorted(wanted))
@@ -168,7 +171,7 @@ def _page(dump: Dump, pfn: int) -> bytes:
 
 def _elf(dump: Dump, pages: list[int]) -> bytes:
     """An ELF core of these pages with the dump's own notes."""
-    notes = dump._pages.notes
+    notes = dump.pages.notes
     runs = _runs(pages)
     virtual = {segment.physical: segment.virtual - segment.physical for segment in dump.segments}
     at = 64 + 56 * (len(runs) + 1)
@@ -193,7 +196,7 @@ def _flattened(view: KdumpView, pages: list[int]) -> bytes:
     flat = read_flattened(file.source, file.size_bytes)
     dump = view.dump
     assert isinstance(dump, Dump)
-    header = dump._pages.header  # type: ignore[attr-defined]
+    header = dump.pages.header  # type: ignore[attr-defined]
     ranges = _runs(pages)
     size = header.bitmap_bytes
     bitmap = bytearray(size)

@@ -11,7 +11,7 @@ from harness.evidence.code.symbols import KERNEL_START, SymbolTable
 from harness.evidence.defect import Defect
 from harness.evidence.maps import efimap
 from harness.evidence.maps.efimap import EfiRegion
-from harness.evidence.maps.segments import Role, Segment
+from harness.evidence.maps.segments import Segment
 from harness.evidence.pagetable.virtual import View
 from harness.evidence.ranges import PAGE_BYTES, Range, align_down
 from harness.model.autopsy import Cpu, Owner, Place
@@ -135,14 +135,6 @@ def relocate_range(symbols: SymbolTable) -> Range | None:
         if start is not None:
             return Range.sized(start, CONTROL_CODE_BYTES)
     return None
-
-
-def segment_at(segments: Sequence[Segment], where: Range, *, role: Role | None = None) -> Segment | None:
-    """The segment that shares a byte with ``where``."""
-    return next(
-        (item for item in segments if item.range.overlaps(where) and role in (None, item.role)),
-        None,
-    )
 
 
 def _copied(original: bytes, window: bytes) -> int | None:

@@ -30,12 +30,12 @@ def is_harmless(reader: Reader, message: Message, row: Format) -> bool:
 
 def _is_unexpected(reader: Reader, at: int) -> bool:
     """Did a kernel run shortly before, that did not say that it would restart, panic or start another one?"""
-    before = reader.bytes(at - _LATELY_BYTES, at)
+    before = reader.piece(at - _LATELY_BYTES, at)
     return _RUNNING.search(before) is not None and _MEANT.search(before) is None
 
 
 def _kernel_boots(reader: Reader, at: int) -> bool:
-    behind = reader.bytes(at, at + _LATELY_BYTES)
+    behind = reader.piece(at, at + _LATELY_BYTES)
     booted = _BOOTED.search(behind)
     return booted is not None and _ELSEWHERE.search(behind, 0, booted.start()) is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def extent(messages: Iterator[Message], row: Format) -> Extent:
     is not, whether or not this one was closed.
     """
     kept = [next(messages)]
-    last, worst, closed, other = 0, row.severity, False, ""
+    last, worst, closed, other, other_begins = 0, row.severity, False, "", False
     for index, message in enumerate(messages, 1):
         kept.append(message)
         if index - last > _SILENCE or (message.stamped and _BANNER.match(message.text)):
@@ -70,6 +71,7 @@ def extent(messages: Iterator[Message], row: Format) -> Extent:
         matched = parser.match(message)
         if matched is not None:
             if _is_another(row, worst, matched[0], (kept[0], kept[last], message), closed=closed):
+                other_begins = True
                 other = "" if closed or not parser.is_strange(row, matched[0]) else message.text
                 break
             worst = min(worst, matched[0].severity, key=list(Severity).index)
@@ -79,8 +81,9 @@ def extent(messages: Iterator[Message], row: Format) -> Extent:
             last = index
         elif not closed and _BODY.match(message.text):
             last = index
-    for message, _ in zip(messages, range(_LOOK_BEHIND), strict=False):
-        kept.append(message)
+    # Where nobody says who speaks, all that follows another report's first line is that report's.
+    told_apart = kept[0].context != "" or not other_begins
+    kept.extend(itertools.islice(messages, _LOOK_BEHIND if told_apart else 0))
     return Extent(tuple(kept), last, worst, other)
 
 

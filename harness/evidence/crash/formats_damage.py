@@ -13,18 +13,9 @@ MEMORY: tuple[Format, ...] = (
     # lib/list_debug.c
     row(
         Kind.LIST,
-        "list_",
-        r"list_(?:add|del)(?:_\w+)?(?: double add| corruption|: corruption)",
+        "corruption",
+        r"list_(?:add|del)(?:_\w+)?:? corruption",
         "BUG: corrupted list{where}",
-        _O,
-        Where.TRACE,
-    ),
-    # mm/usercopy.c: "usercopy:" since 4.16 (kernel BUG or WARNING follows)
-    row(
-        Kind.MEMORY,
-        "detected",
-        r"usercopy: [Kk]ernel memory (?P<what>overwrite|exposure) attempt detected",
-        "BUG: bad usercopy{where}",
         _O,
         Where.TRACE,
     ),
@@ -90,14 +81,14 @@ PANICS: tuple[Format, ...] = (
     # kernel/panic.c and its callers; the reason is cut where the caller's data begin
     row(
         Kind.PANIC,
-        "panic",
+        "Kernel panic",
         r"Kernel panic - not syncing: (?P<what>Attempted to kill init!|Fatal exception|System is deadlocked on memory)",
         "kernel panic: {what}",
         _P,
     ),
     row(
         Kind.PANIC,
-        "panic",
+        "Kernel panic",
         r"Kernel panic - not syncing: Out of memory",
         "kernel panic: System is deadlocked on memory",
         _P,
@@ -105,21 +96,21 @@ PANICS: tuple[Format, ...] = (
     # kernel/panic.c, check_panic_on_warn(): the origin (kernel, KASAN, UBSAN ...) stands in front in 5.10, 6.1 and 6.12
     row(
         Kind.PANIC,
-        "panic",
+        "Kernel panic",
         r"Kernel panic - not syncing: (?:\w+: )?(?P<what>panic_on_warn set)",
         "kernel panic: {what}",
         _P,
     ),
     row(
         Kind.PANIC,
-        "panic",
+        "Kernel panic",
         r"Kernel panic - not syncing: (?P<what>Couldn't open N_TTY ldisc)",
         "kernel panic: {what}",
         _P,
     ),
     row(
         Kind.PANIC,
-        "panic",
+        "Kernel panic",
         r"Kernel panic - not syncing: corrupted stack end detected inside scheduler",
         "kernel panic: corrupted stack end{where}",
         _P,
@@ -127,23 +118,24 @@ PANICS: tuple[Format, ...] = (
     ),
     row(
         Kind.PANIC,
-        "panic",
-        rf"Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: (?:\[<)?{FUNCTION}",
+        "Kernel panic",
+        r"Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: (?:\[<)?(?![0-9a-f]{8,16}\b)"
+        rf"{FUNCTION}",
         "kernel panic: stack is corrupted in {function}",
         _P,
         Where.GIVEN,
     ),
     row(
         Kind.PANIC,
-        "panic",
+        "Kernel panic",
         r"Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in",
         "kernel panic: stack is corrupted{where}",
         _P,
         Where.TRACE,
         skip="^__stack_chk_fail",
     ),
-    row(Kind.PANIC, "panic", r"Kernel panic - not syncing: (?P<what>.*)", "kernel panic: {what}", _P),
-    row(Kind.PANIC, "panic", r"Kernel panic(?: -|:) (?P<what>.*)", "kernel panic: {what}", _P, stamped=True),
+    row(Kind.PANIC, "Kernel panic", r"Kernel panic - not syncing: (?P<what>.*)", "kernel panic: {what}", _P),
+    row(Kind.PANIC, "Kernel panic", r"Kernel panic(?: -|:) (?P<what>.*)", "kernel panic: {what}", _P, stamped=True),
 )
 
 # The last of all rows: any other BUG of the kernel.

@@ -25,7 +25,7 @@ SANITIZERS: tuple[Format, ...] = (
         Kind.KASAN,
         "BUG: KASAN",
         r"BUG: KASAN: double-free in ",
-        "KASAN: double-free{where}",
+        "KASAN: invalid-free{where}",
         _O,
         Where.TRACE,
     ),
@@ -101,7 +101,7 @@ SANITIZERS: tuple[Format, ...] = (
 FAULTS: tuple[Format, ...] = (
     # arch/x86/kernel/traps.c, doublefault_32.c
     row(Kind.DOUBLE_FAULT, "PANIC:", r"(?:traps: )?PANIC: double fault", "PANIC: double fault{where}", _P, Where.TRACE),
-    # arch/x86/mm/extable.c, early_fixup_exception(): by early_printk, so only with earlyprintk= and without a timestamp;
+    # arch/x86/mm/extable.c, early_fixup_exception(): by early_printk, so only with earlyprintk=, without a timestamp;
     # until 4.6 arch/x86/kernel/head_64.S, without the 0x; head_32.S names the vector by itself
     row(
         Kind.FAULT,
@@ -131,23 +131,15 @@ FAULTS: tuple[Format, ...] = (
     ),
     row(
         Kind.FAULT,
-        "Bad mode in ",
-        r"Bad mode in Error handler detected",
+        "SError",
+        r"Bad mode in Error handler detected .*SError",
         "SError{where}",
         _P,
         Where.TRACE,
     ),
     row(
         Kind.FAULT,
-        "Bad mode in ",
-        r"Bad mode in (?P<what>\w+ \w+) handler detected|Bad mode in (?P<other>.*?) (?:handler )?detected on",
-        "Bad mode{where}",
-        _P,
-        Where.TRACE,
-    ),
-    row(
-        Kind.FAULT,
-        "Unhandled ",
+        ("Unhandled fault", "Unhandled prefetch", "exception on CPU"),
         r"Unhandled (?:\d+-bit )?(?P<what>el\d[ht]? \w+) exception on CPU",
         "Unhandled exception{where}",
         _P,
@@ -259,7 +251,7 @@ FAULTS: tuple[Format, ...] = (
     row(Kind.FAULT, " [#", r"Internal error: .*\[#\d+\]", "Internal error{where}", _O, Where.TRACE),
     row(
         Kind.FAULT,
-        "Unhandled ",
+        ("Unhandled fault", "Unhandled prefetch", "exception on CPU"),
         r"(?P<what>Unhandled (?:fault|prefetch abort)): ",
         "{what}{where}",
         _O,

@@ -15,7 +15,7 @@ LOCKDEP: tuple[Format, ...] = (
     # kernel/locking/lockdep.c
     row(
         Kind.LOCKDEP,
-        "detected",
+        ("WARNING:", "INFO:", "BUG"),
         rf"{_HEAD}(?:HARD|SOFT)IRQ-safe -> (?:HARD|SOFT)IRQ-unsafe lock order detected",
         "possible deadlock{where}",
         _W,
@@ -24,7 +24,7 @@ LOCKDEP: tuple[Format, ...] = (
     ),
     row(
         Kind.LOCKDEP,
-        "detected",
+        ("WARNING:", "INFO:", "BUG"),
         rf"{_HEAD}possible (?:circular locking dependency|recursive locking|irq lock inversion dependency) detected",
         "possible deadlock{where}",
         _W,
@@ -42,7 +42,7 @@ LOCKDEP: tuple[Format, ...] = (
     ),
     row(
         Kind.LOCKDEP,
-        "detected",
+        ("WARNING:", "INFO:", "BUG"),
         r"(?:\[ )?(?P<head>BUG|WARNING): bad (?P<what>unlock|contention) balance detected",
         "{head}: bad {what} balance{where}",
         _W,
@@ -75,8 +75,8 @@ LOCKDEP: tuple[Format, ...] = (
     row(
         Kind.LOCKDEP,
         ("WARNING:", "INFO:", "BUG"),
-        rf"{_HEAD}(?:\S+/\d+ )?still has locks held",
-        "BUG: still has locks held{where}",
+        r"(?:\[ )?(?P<head>BUG|WARNING): (?:\S+/\d+ )?still has locks held",
+        "{head}: still has locks held{where}",
         _W,
         Where.HELD,
     ),
@@ -162,15 +162,15 @@ HANGS: tuple[Format, ...] = (
         rf"{_RUNNING}BUG: soft lockup - CPU#\d+ stuck",
         "BUG: soft lockup{where}",
         _W,
-        Where.STALL,
+        Where.LOCKUP,
     ),
     row(
         Kind.HANG,
-        "detected",
+        "LOCKUP",
         rf"{_RUNNING}(?:CPU ?\d+: )?Watchdog detected hard LOCKUP on cpu",
         "hard LOCKUP{where}",
         _W,
-        Where.STALL,
+        Where.LOCKUP,
     ),
     # kernel/workqueue.c, process_one_work()
     row(
@@ -185,7 +185,7 @@ HANGS: tuple[Format, ...] = (
     # kernel/rcu/tree_stall.h, tree_exp.h, tasks.h
     row(
         Kind.HANG,
-        "detected",
+        "INFO:",
         r"(?:rcu: )?INFO: rcu_\w+ (?:self-)?detected (?:expedited )?stalls? on (?:CPU|tasks)",
         "INFO: rcu detected stall{where}",
         _W,
@@ -224,7 +224,7 @@ HANGS: tuple[Format, ...] = (
 _WARNING = r"WARNING: (?:\[.*\] )?(?:CPU: \d+ PID: \d+ (?:Comm: .* )?at )?"
 # Words behind WARNING: that tell of a setting, a build or the machine, and of nothing that went wrong.
 _REMARKS = (
-    r"(?i:.*deprecated|.*screen: Driver|fbcon: Driver|\S+ uses wireless extensions|workqueue cpumask|polling idle"
+    r"(?i:.*deprecat|.*screen: Driver|fbcon: Driver|\S+ uses wireless extensions|workqueue cpumask|polling idle"
     r"|kernel not compiled|'bootconfig' found|CPU does not support|BIOS bug: CPU MTRR|.*mitigation|Unprivileged eBPF"
     r"|Spectre)"
 )
@@ -290,8 +290,8 @@ WARNINGS: tuple[Format, ...] = (
     row(
         Kind.WARNING,
         "WARNING:",
-        r"WARNING: kernel stack (?:regs|frame pointer) at .* has bad (?:'\w+' )?value",
-        "WARNING: kernel stack regs has bad value",
+        r"WARNING: kernel stack (?P<what>regs|frame pointer) at .* has bad (?:'\w+' )?value",
+        "WARNING: kernel stack {what} has bad value",
         _W,
         stamped=True,
     ),

@@ -29,6 +29,8 @@ class Where(StrEnum):
     """The same, but the first backtrace has no header."""
     STALL = "stall"
     """Below what dispatches: loops are seen at any of their places, so the innermost frame would differ each time."""
+    LOCKUP = "lockup"
+    """The same, where the backtrace is that of the processor which loops, without the interrupt that noticed it."""
     HANG = "hang"
     """The first frame that is not waiting."""
     LOCK = "lock"
@@ -90,7 +92,8 @@ def _frames(chain: Sequence[str]) -> tuple[str, ...]:
 
 
 _NO_SYMBOL = re.compile(
-    r"(?:RIP:? +(?:0010:|0008:)?|EIP:? (?:0060:)?|pc : |epc ?: )\s*(?:\[<[0-9a-f]+>\]\s*){0,2}0x(?P<address>[0-9a-f]{1,16})$"
+    r"(?:RIP:? +(?:0010:|0008:)?|EIP:? (?:0060:)?|pc : |epc ?: )\s*(?:\[<[0-9a-f]+>\]\s*){0,2}"
+    r"0x(?P<address>[0-9a-f]{1,16})$"
 )
 _CALLS_FIRMWARE = re.compile(
     r"\b_*(?:efi(?:64)?_(?:call|thunk|rts)|efi_call_rts|virt_efi_|efi_enter_virtual|arch_efi_call)\w*"
@@ -187,8 +190,9 @@ _MANY_CPUS = re.compile(r"^(?:generic_)?smp_call_function")
 def _stall(found: Sequence[Item], _generic: Generic) -> tuple[str, Sequence[str]]:
     """Below the innermost dispatcher outside the interrupt that noticed the stall."""
     chains = [chain for chain in _chains(found) if not any(_STARVED.search(function) for function in chain)]
-    chain = chains[0] if chains else []
-    last = max((index for index, function in enumerate(chain) if _INTERRUPT.search(function)), default=-1)
+    # Tasks that wait may be shown before the processor that does not.
+    chain = next((chain for chain in chains if chain != ["__switch_to"]), [])
+    last = _interrupted(chain)
     if last < 0 and where_it_waited(chain):
         return "", chain
     outside = _below_dispatcher(chain[last + 1 :])
@@ -196,6 +200,35 @@ def _stall(found: Sequence[Item], _generic: Generic) -> tuple[str, Sequence[str]
         # An idle processor, or a thread that only waits: the loop is in the interrupt's own work.
         return _below_dispatcher(chain[:last]) or outside, chain
     return outside, chain
+
+
+# What runs in the interrupt that notices a stall.
+_NOTICES = re.compile(r"tick|update_process_times|^rcu_|watchdog|nmi_|hrtimer|show_stack|dump_stack|sched_show")
+
+
+def _interrupted(chain: Sequence[str]) -> int:
+    """The index of the outermost frame of the interrupt that noticed the stall; -1 where the backtrace has none.
+
+    Behind it, an interrupt may be what loops. Where nothing tells which it was, all are taken for it.
+    """
+    hits = [index for index, function in enumerate(chain) if _INTERRUPT.search(function)]
+    if not hits:
+        return -1
+    notices = [index for index, function in enumerate(chain) if _NOTICES.search(function)]
+    if not notices or notices[0] > hits[0]:
+        return hits[-1]
+    end = next((index for index in hits if index > notices[0]), hits[-1])
+    while end + 1 in hits or (end + 1 < len(chain) and _NOTICES.search(chain[end + 1])):
+        end += 1
+    return end
+
+
+def _lockup(found: Sequence[Item], generic: Generic) -> tuple[str, Sequence[str]]:
+    chain = _first_trace(found)
+    if any(_NOTICES.search(function) for function in chain):
+        return _stall(found, generic)
+    inside = _below_dispatcher(chain)
+    return (inside, chain) if inside and not where_it_waited(chain) else _stall(found, generic)
 
 
 _PLUMBING = re.compile(
@@ -243,7 +276,7 @@ _BUCKETS: Mapping[str, str] = {
     r"synchronize_(?:rcu|srcu|net|sched)": "synchronize_rcu",
 }
 _WAITING = re.compile(
-    r"sched|_lock|lock_|_slowlock|slowpath|down_|^down|rwsem|rwbase|mutex|semaphore|completion|kthread|wait|synchronize"
+    r"sched|^do_read_cache_|_lock|lock_|_slowlock|slowpath|down_|^down|rwsem|rwbase|mutex|semaphore|completion|kthread|wait|synchronize"
     r"|context_switch|__switch_to|cancel_(?:delayed_)?work|rcu_barrier|^__flush_work|^flush_work|^io_|preempt"
     r"|percpu_ref|get_signal|^trace_|ret_from_fork|^worker_thread|^process_one_work|^do_raw|freez"
 )
@@ -296,6 +329,7 @@ _WAYS: Mapping[Where, Callable[[Sequence[Item], Generic], tuple[str, Sequence[st
     Where.TRACE: _trace,
     Where.BARE: _bare,
     Where.STALL: _stall,
+    Where.LOCKUP: _lockup,
     Where.HANG: _hang,
     Where.LOCK: _trace,
     Where.DEPENDENCY: _bare,

@@ -19,6 +19,8 @@ LINE_BYTES = 1 << 16
 _PIECE_BYTES = 1 << 18
 _FORM_BYTES = 1 << 14
 """The form of a log is learned for each piece of this size anew: a log may begin as a mail, or have been joined."""
+_NEAR_BYTES = 512
+"""Most lines are shorter."""
 _SAMPLED_BYTES = 1024
 """Of a line, to learn its form from."""
 _MOST_FORMS = 64
@@ -69,7 +71,7 @@ class Reader:
     _forms: dict[int, Form] = field(default_factory=dict)
     _held: tuple[int, bytes] = (0, b"")
 
-    def bytes(self, start: int, end: int) -> bytes:
+    def piece(self, start: int, end: int) -> bytes:
         """``[start:end]`` of the log, at most a few hundred kilobytes."""
         start, end = max(0, start), min(end, self.log.size)
         begin, data = self._held
@@ -78,23 +80,33 @@ class Reader:
         self._held = (start, self.log.read(start, max(end, start + _PIECE_BYTES)))
         return self._held[1][: end - start]
 
+    def around(self, at: int) -> tuple[bytes, bytes]:
+        """The line around ``at``, what stands before and from there on; short lines only, others come in part."""
+        near = max(0, at - _NEAR_BYTES)
+        data = self.piece(near, at + _NEAR_BYTES)
+        begin = data.rfind(b"\n", 0, at - near) + 1
+        end = data.find(b"\n", at - near) + 1
+        return data[begin : at - near], data[at - near : end or len(data)]
+
     def line_start(self, at: int) -> int:
         """Where the line around ``at`` begins, LINE_BYTES before it at the most."""
         begin = max(0, at - LINE_BYTES)
-        near = max(begin, at - 512)
-        found = self.bytes(near, at).rfind(b"\n")
+        near = max(begin, at - _NEAR_BYTES)
+        found = self.piece(near, at).rfind(b"\n")
         if found >= 0:
             return near + found + 1
-        return begin + self.bytes(begin, at).rfind(b"\n") + 1
+        return begin + self.piece(begin, at).rfind(b"\n") + 1
 
     def line_end(self, at: int) -> int:
         """Behind the line end that follows ``at``, LINE_BYTES further at the most."""
-        found = self.bytes(at, at + LINE_BYTES).find(b"\n")
+        found = self.piece(at, at + _NEAR_BYTES).find(b"\n")
+        if found < 0:
+            found = self.piece(at, at + LINE_BYTES).find(b"\n")
         return at + found + 1 if found >= 0 else min(self.log.size, at + LINE_BYTES)
 
     def starts_line(self, at: int) -> bool:
         """Whether a line begins at ``at``."""
-        return at == 0 or self.bytes(at - 1, at) == b"\n"
+        return at == 0 or self.piece(at - 1, at) == b"\n"
 
     def messages(self, start: int, end: int, form: Form) -> Iterator[Message]:
         """The messages of ``[start:end]``; ``start`` is the beginning of a line.
@@ -102,7 +114,7 @@ class Reader:
         Where it is in the middle of a line of endless length, the messages begin with the first stamp.
         """
         whole = self.starts_line(start)
-        for message in from_bytes(self.bytes(start, end), 0, end - start, form, start):
+        for message in from_bytes(self.piece(start, end), 0, end - start, form, start):
             if whole or message.stamped:
                 whole = True
                 yield message
@@ -114,7 +126,7 @@ class Reader:
             if len(self._forms) > _MOST_FORMS:
                 self._forms.clear()
             begin = number * _FORM_BYTES
-            lines = self.bytes(begin - _FORM_BYTES // 4, begin + _FORM_BYTES * 5 // 4).split(b"\n")
+            lines = self.piece(begin - _FORM_BYTES // 4, begin + _FORM_BYTES * 5 // 4).split(b"\n")
             self._forms[number] = logform.learn([klog.plain_text(line[:_SAMPLED_BYTES]) for line in lines])
         return self._forms[number]
 
@@ -142,7 +154,7 @@ class Reader:
 
     def _is_message(self, at: int) -> bool:
         """Whether what stands before ``at`` in its line is decoration, or a kernel's stamp behind other words."""
-        before = self.bytes(max(self.line_start(at), at - 512), at)
+        before = self.piece(max(self.line_start(at), at - 512), at)
         if _STAMP.search(before):
             return True
         text = klog.plain_text(before + b"|")[:-1]

@@ -1,5 +1,5 @@
-"""Console bytes as kernel messages: without prefixes, joined where a mailer has cut them, and cut where a
-second message begins in the middle of a line.
+"""Console bytes as kernel messages: without what stands before them, joined where a mailer has cut them, and cut where
+a second message begins in the middle of a line.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _bounds(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def _cut(line: bytes, start: int, end: int, form: Form) -> Iterator[tuple[Prefix, Message, str]]:
     """The messages of one line, each with its prefix and with itself as it stands there."""
-    marks = [match.span() for match in _STAMP.finditer(line) if match.start() > 0]
+    marks = [] if form.records else [match.span() for match in _STAMP.finditer(line) if match.start() > 0]
     while marks:  # stamps that are part of what the line begins with: a journal's or a mail's line
         lead = klog.plain_text(line[: marks[0][1]])
         if form.prefix(lead).end < len(lead):
@@ -80,6 +80,12 @@ def _cut(line: bytes, start: int, end: int, form: Form) -> Iterator[tuple[Prefix
         text = klog.plain_text(line[begin:mark].rstrip(b"\r\n"))
         prefix, said = form.message(text)
         stop = end if mark == len(line) else start + mark
+        if form.records and (inner := _STAMP_TEXT.search(said, 1)):  # behind a prompt, say, in one record
+            there = max(line.find(inner[0].encode()), 1)
+            yield prefix, _message(start + begin, start + there, 0, prefix, said[: inner.start()]), text
+            begin = there
+            prefix = logform.prefix_of(said[inner.start() :])
+            said = said[inner.start() + prefix.end :]
         yield prefix, _message(start + begin, stop, 0, prefix, said), text
         begin = mark
 
@@ -102,6 +108,7 @@ _PROMPT = re.compile(r"(?:\S+ )?login: +(?=\S)")
 
 
 def _message(start: int, end: int, number: int, prefix: Prefix, text: str) -> Message:
-    if not prefix.kernel and (prompt := _PROMPT.match(text)):
-        text = text[prompt.end() :]
+    if not prefix.kernel:  # in a kernel's message, the blanks that are left are its own
+        prompt = _PROMPT.match(text)
+        text = text[prompt.end() :] if prompt else text.lstrip()
     return Message(start, end, number, prefix.caller, prefix.kernel, text.rstrip(), prefix.time_s)

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from harness.evidence.crash import titles
 from harness.evidence.crash.formats_damage import MEMORY, OTHERS, PANICS
 from harness.evidence.crash.formats_faults import FAULTS, SANITIZERS
+from harness.evidence.crash.formats_kexec import KEXEC
 from harness.evidence.crash.formats_locks import HANGS, LOCKDEP, WARNINGS
 from harness.evidence.crash.formats_platform import PLATFORM
+from harness.evidence.crash.formats_xen import XEN
 from harness.evidence.crash.guilty import Blame, Where, blame, syscall_name
 from harness.evidence.crash.messages import Message
 from harness.evidence.crash.skip import is_generic
@@ -19,7 +21,7 @@ from harness.evidence.crash.trace import plain
 from harness.evidence.crash.values import Kind
 
 FORMATS: tuple[Format, ...] = (
-    *PLATFORM, *SANITIZERS, *FAULTS, *MEMORY, *LOCKDEP, *HANGS, *WARNINGS, *PANICS, *OTHERS,
+    *PLATFORM, *KEXEC, *XEN, *SANITIZERS, *FAULTS, *MEMORY, *LOCKDEP, *HANGS, *WARNINGS, *PANICS, *OTHERS,
 )  # fmt: skip
 """All rows; the first that matches a message wins."""
 
@@ -32,15 +34,36 @@ _BY_MARKER: Mapping[str, tuple[int, ...]] = {
 }
 
 
+# All patterns in one, without their groups: most lines are none, and that is known after one call.
+_ANY = re.compile("|".join("(?:" + re.sub(r"\(\?P<\w+>", "(?:", row.pattern.pattern) + ")" for row in FORMATS))
+
+
+def may_match(text: str) -> bool:
+    """Whether a message's text matches a row, were it stamped."""
+    return _ANY.match(text) is not None
+
+
 def match(message: Message) -> tuple[Format, re.Match[str]] | None:
     """The first row that matches a message, or None."""
     text = message.text
+    if not may_match(text):
+        return None
     # Most lines hold one marker or none: looking for each once is ten times faster than asking every row.
     for index in sorted({index for marker, rows in _BY_MARKER.items() if marker in text for index in rows}):
         row = FORMATS[index]
         if (message.stamped or not row.stamped) and (found := row.pattern.match(text)):
             return row, found
     return None
+
+
+_CHECK = re.compile(r"\b__asan_(?:report_)?(?P<access>load|store)")
+
+
+def _access(rest: Sequence[Message]) -> str:
+    """``Read`` or ``Write``, as a sanitizer says it, or else as the check is called that found it."""
+    said = next((found["access"] for message in rest[:8] if (found := _ACCESS.match(message.text))), "")
+    check = next((found["access"] for message in rest[:40] if not said and (found := _CHECK.search(message.text))), "")
+    return said or {"load": "Read", "store": "Write"}.get(check, "")
 
 
 _ACCESS = re.compile(r"(?P<access>Read|Write) (?:of size \d+|at addr )")
@@ -65,7 +88,7 @@ def title(
     if missing and not function and row.unnamed and row.reason is Reason.HERE:
         return row.unnamed.format(said=matched[0].removeprefix("[ "), **groups)
     where = f" in {function}" if function else (f" in {missing}" if missing and row.where is not Where.NOWHERE else "")
-    access = next((found["access"] for message in rest[:8] if (found := _ACCESS.match(message.text))), "")
+    access = _access(rest)
     return row.title.format(
         where=where, access=f" {access}" if access else "", function=given, reason=because, **groups
     )
@@ -73,8 +96,9 @@ def title(
 
 # Lines that give no reason: the frames of Xen's panic, and what the decompressor says while nothing is wrong.
 _NO_REASON = re.compile(
-    r"\W*$|Reboot in|Decompressing Linux|Uncompressing|Parsing ELF|Performing relocations|Booting the kernel|early console"
-    r"|Physical KASLR|KASLR|EFI stub:|input_data|input_len|output|kernel_total_size|needed_size|trampoline_32bit"
+    r"\W*$|Reboot in|Decompressing Linux|Uncompressing|Parsing ELF|Performing relocations|Booting the kernel"
+    r"|early console|Physical KASLR|KASLR|EFI stub:|input_data|input_len|output|kernel_total_size|needed_size"
+    r"|trampoline_32bit"
 )
 _XEN = re.compile(r"\(XEN\) ?(?:\[[^\]]*\] ?)?")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harness.evidence import klog
@@ -59,8 +59,8 @@ def every(
     for hit in scan.candidates(reader.log, _NEEDLES, reader.line_start(start)):
         if hit < done:
             continue
-        if flood.knows(hit):
-            done = reader.line_end(hit)
+        if behind := flood.behind_known(hit) or _behind_dull_line(reader, hit):
+            done = behind
             continue
         found = _begin(reader, hit, done)
         if found is None:
@@ -95,13 +95,16 @@ class _Flood:
     _titles: dict[Format, str] = field(default_factory=dict)
     _keys: dict[bytes, Format] = field(default_factory=dict)
 
-    def knows(self, hit: int) -> bool:
-        """Whether a line like the one at ``hit`` was one too many before. Counts it."""
-        row = self._keys.get(self._key(hit)) if self._keys else None
+    def behind_known(self, hit: int) -> int:
+        """The end of the line around ``hit``, if one like it was one too many before; else 0. Counts it."""
+        if not self._keys:
+            return 0
+        line = self.reader.around(hit)[1]
+        row = self._keys.get(line.translate(None, _DIGITS))
         if row is None:
-            return False
+            return 0
         self.untold.counts[self._titles[row]] += 1
-        return True
+        return hit + len(line)
 
     def is_full(self, found: _Found, hit: int) -> bool:
         """Whether enough of its row have been told. Counts it if so."""
@@ -109,26 +112,45 @@ class _Flood:
             return False
         self.untold.counts[self._titles[found.row]] += 1
         if len(self._keys) < _MOST_KEYS:
-            self._keys[self._key(hit)] = found.row
+            self._keys[self.reader.around(hit)[1].translate(None, _DIGITS)] = found.row
         return True
 
     def told(self, found: _Found, report: Report) -> None:
         self._counts[found.row] += 1
         self._titles[found.row] = report.title
 
-    def _key(self, hit: int) -> bytes:
-        """From the marker to the end of the line, without its numbers."""
-        return self.reader.bytes(hit, hit + _KEY_BYTES).partition(b"\n")[0].translate(None, _DIGITS)
+
+_SECOND = re.compile(r"\[[ \t]*\d{1,8}\.\d{6}\]|\(XEN\)")
+
+
+def _behind_dull_line(reader: Reader, hit: int) -> int:
+    """The end of the line around ``hit``, where one look shows that it begins no report; else 0.
+
+    Most lines with a marker are such: the kernel stamped them and the next one, and the marker is a word among others.
+    """
+    before, behind = reader.around(hit)
+    line = before + behind
+    if not line.endswith(b"\n"):
+        return 0
+    text = klog.plain_text(line[:-1])
+    prefix = PLAIN.prefix(text)
+    if not prefix.kernel or _SECOND.search(text, prefix.end) or parser.may_match(text[prefix.end :]):
+        return 0
+    stop = hit + len(behind)
+    return stop if reader.piece(stop, stop + 1) in _STAMPS else 0
 
 
 def _begin(reader: Reader, hit: int, done: int) -> _Found | None:
     """The message around ``hit``, or behind it in its line, that a report begins with."""
     line, stop = reader.line_start(hit), reader.line_end(hit)
-    form = _form(reader, line, stop)
-    if form.wrap is not None:
-        line, stop = _unwrapped(reader, line, stop)
-    for message in reader.messages(line, stop, form):
-        if message.start < done or message.end <= hit:
+    messages = [message for message in reader.messages(line, stop, PLAIN) if message.end > hit]
+    form = _form(reader, line, stop, messages)
+    if form is not PLAIN:
+        if form.wrap is not None:
+            line, stop = _unwrapped(reader, line, stop)
+        messages = [message for message in reader.messages(line, stop, form) if message.end > hit]
+    for message in messages:
+        if message.start < done:
             continue
         matched = parser.match(message)
         if matched is not None and not around.is_harmless(reader, message, matched[0]):
@@ -136,23 +158,29 @@ def _begin(reader: Reader, hit: int, done: int) -> _Found | None:
     return None
 
 
-def _form(reader: Reader, line: int, stop: int) -> Form:
+def _form(reader: Reader, line: int, stop: int, messages: Sequence[Message]) -> Form:
     """The form of the log, learned only where it could matter: most lines say by themselves what they begin with."""
-    form = PLAIN
-    here = klog.plain_text(reader.bytes(line, min(stop, line + _KEY_BYTES)))
-    after = klog.plain_text(reader.bytes(stop, reader.line_end(stop))[:_KEY_BYTES])
-    prefix = PLAIN.prefix(here)
-    if prefix.begins:
-        if after.strip() and not PLAIN.prefix(after).begins:
-            form = reader.form(line)
-    elif here[:1] in '{"_MSd\t ' or here[:2] == after[:2] or prefix.end or _begins_alike(reader, line, here):
-        form = reader.form(line)
-    return form
+    here = reader.piece(line, line + 2)
+    if here[:1] not in _RECORDS and messages and messages[0].stamped:
+        if reader.piece(stop, stop + 1) in _STAMPS:
+            return PLAIN
+        after = klog.plain_text(reader.piece(stop, reader.line_end(stop))[:_KEY_BYTES])
+        return reader.form(line) if after.strip() and not PLAIN.prefix(after).begins else PLAIN
+    if here[:1] in _DECORATIONS or here in (reader.piece(stop, stop + 2), _line_before(reader, line)):
+        return reader.form(line)
+    return PLAIN
 
 
-def _begins_alike(reader: Reader, line: int, here: str) -> bool:
-    before = klog.plain_text(reader.bytes(reader.line_start(line - 1), line)[:_KEY_BYTES]) if line else ""
-    return here[:2] == before[:2]
+_RECORDS = (b"{", b"d", b"\x1e")
+_STAMPS = frozenset((b"[", b"<"))
+"""How most lines begin that a kernel has stamped."""
+_DECORATIONS = frozenset(bytes([byte]) for byte in b'{"_MSd\t >|&0123456789[(<`')
+"""How a record or a line begins that somebody decorated."""
+
+
+def _line_before(reader: Reader, line: int) -> bytes:
+    before = reader.line_start(line - 1) if line else line
+    return reader.piece(before, min(line, before + 2))
 
 
 def _unwrapped(reader: Reader, line: int, stop: int) -> tuple[int, int]:
@@ -170,7 +198,7 @@ def _report(reader: Reader, found: _Found, table: SymbolTable | None) -> Report:
     stop = min(reader.log.size, line + _WINDOW_BYTES)
     messages = (message for message in reader.messages(line, stop, form) if message.start >= begin.start)
     if table is not None:
-        here = moved(table, reader.bytes(line, stop), 0, stop - line)
+        here = moved(table, reader.piece(line, stop), 0, stop - line)
         messages = (named(message, here) for message in messages)
     reach = extent(messages, row)
     rest = parser.rest_of(reach.messages, 0, row)
@@ -188,7 +216,7 @@ def _report(reader: Reader, found: _Found, table: SymbolTable | None) -> Report:
         end=end,
         frame=function or parser.first_line_function(found.match) or None,
         frames=guilt.frames,
-        corrupted=_corrupted(reach, row, function != "", _DROPPED.search(reader.bytes(line, end)) is not None),
+        corrupted=_corrupted(reach, row, function != "", _DROPPED.search(reader.piece(line, end)) is not None),
         signature=parser.signature(row, title, guilt.frames),
         line=reader.line_number(start),
         epoch=reader.kernels(start),

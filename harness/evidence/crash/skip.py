@@ -26,7 +26,7 @@ GENERIC: tuple[Generic, ...] = (
         (
             r"dump_stack|^show_(?:stack|regs|trace)|^dump_(?:backtrace|page)|^unwind_backtrace|^walk_stackframe",
             r"^print_(?:address|report|bad|usage|circular|deadlock|irq|unlock|lock|freed|trailer|page|other|cpu)",
-            r"^(?:stack_trace_save|save_stack|arch_stack_walk)|^spin_(?:dump|bug)|^rwlock_bug|^bad_page$",
+            r"^(?:stack_trace_|save_stack|arch_stack_walk)|^spin_(?:dump|bug)|^rwlock_bug|^bad_page$",
             r"printk|^_?(?:net)?dev_(?:info|notice|warn|err|alert|crit|emerg|printk)$",
             r"^slab_(?:bug|err|fix)|^object_err|^check_bytes_and_report",
             r"^(?:nmi|rcu|sched)_(?:trigger_cpumask|dump_cpu|show_task|cpu_backtrace)|^arch_trigger_cpumask",
@@ -44,7 +44,7 @@ GENERIC: tuple[Generic, ...] = (
         "the way into the report: a trap, a fault or a warning",
         (
             r"(?<!pv)panic|^print_tainted|^(?:get|add|test)_taint|fortify_report|^__?warn|^warn_(?:slowpath|alloc|bogus)|^report_bug|^fixup_bug"
-            r"|^handle_bug|^bug_handler|^brk_handler|^call_break_hook|^ref_tracker_dir",
+            r"|^handle_bug|^bug_handler|^brk_handler|^call_break_hook|^ref_tracker_",
             r"^do_(?:error_trap|trap|trap_break|invalid_op|general_protection|debug|debug_exception|undefinstr)$|_trap$"
             r"|^invalid_op|^general_protection|^(?:asm_)?exc_|^program_check|^die|^__die|^oops|^bad_area",
             r"^(?:async_|do_|__do_)?page_fault$|^do_user_addr_fault|^page_fault_oops|^no_context|^__bad_area"
@@ -65,7 +65,7 @@ GENERIC: tuple[Generic, ...] = (
     Generic(
         "copies, compares or formats what it is told to",
         (
-            r"mem(?:cpy|set|move|cmp|chr)|str(?:n|l|s|r|case|ncase)?(?:cpy|cmp|len|str|chr|cat|nlen)|strscpy|strnlen",
+            r"mem(?:cpy|set|move|cmp|chr|dup)|^k?strn?dup|str(?:n|l|s|r|case|ncase)?(?:cpy|cmp|len|str|chr|cat|nlen)|strscpy|strnlen",
             r"copy_(?:to|from)_user|copy_user|(?:get|put)_user|might_(?:fault|sleep|resched)|^copy(?:in|out)|copy_(?:to|from|page)_(?:to_|from_)?iter",
             r"^(?:string|pointer|number)(?:_nocheck)?$|^string_|_string$|^va_format|snprintf|scnprintf|^v?sprintf$|hex_dump|^k?v?asprintf",
             r"^crc(?:16|32|32c)(?:_|$)|^(?:crypto|cipher|aes|aesti|aesni|xts)_\w*crypt",
@@ -84,7 +84,7 @@ GENERIC: tuple[Generic, ...] = (
         (
             r"(?:spin|raw_read|raw_write|read|write)_(?:lock|unlock|trylock)|^queued_(?:spin|read|write)|^native_queued"
             r"|^__?pv_queued|^osq_|^arch_spin|^rt_(?:spin|mutex|read|write)",
-            r"mutex_(?:lock|unlock|trylock|remove)|_mutex_lock"
+            r"mutex_(?:lock|unlock|trylock|remove|optimistic_spin|spin_on_owner|can_spin)|_mutex_lock"
             r"|(?:^|_)(?:down|up)_(?:read|write)|^_*(?:down|up)(?:_trylock|_timeout|_interruptible|_killable)?$"
             r"|^(?:try_)?(?:un)?lock_page|^folio_(?:un)?lock",
         ),
@@ -94,7 +94,7 @@ GENERIC: tuple[Generic, ...] = (
         (
             r"^_*rb_(?:erase|insert|next|prev|first|last|link|replace)",
             r"atomic(?:64|_long)?_(?:dec|inc|read|set|add|sub|or|and|xor|fetch|xchg|cmpxchg|try|andnot)|refcount_",
-            r"^kref_|^_*seqprop_|^_*rh(?:ash|l)?t(?:able)?_(?:lookup|insert|remove)|list_(?:add|del|move|replace|splice)|^_?compound_head|^(?:arch_|_)*(?:test|set|clear|change)(?:_and_\w+)?_bit",
+            r"^kref_|^(?:drop|clear|inc|set)_nlink|^_*seqprop_|^_*rh(?:ash|l)?t(?:able)?_(?:lookup|insert|remove)|list_(?:add|del|move|replace|splice)|^_?compound_head|^(?:arch_|_)*(?:test|set|clear|change)(?:_and_\w+)?_bit",
             r"^_?dput$|^(?:fast|retain|lockref_put)_d(?:put|entry)|^iput$",
         ),
     ),
@@ -119,7 +119,7 @@ GENERIC: tuple[Generic, ...] = (
     Generic(
         "stops or awaits what somebody else set up",
         (
-            r"^_*cleanup_srcu_struct|^_*(?:flush|cancel|try_to_grab|drain|destroy)_(?:\w+_)?(?:work|pending|workqueue)|^(?:try_to_)?del_timer"
+            r"^_*cleanup_srcu_struct|^_*(?:flush|cancel|try_to_grab|drain|destroy)_(?:\w+_)?(?:work|pending|workqueue)|^(?:try_to_)?del_timer|^_*(?:mod|add)_timer|^lock_timer_base"
             r"|^timer_delete|^complete(?:_all)?$|^wait_for_co|^(?:do_)?wait_for_common|wake_up|^finish_wait|^kthread_stop",
         ),
     ),

@@ -61,7 +61,11 @@ _KERNEL_SEGMENTS = ("0010:", "0060:", "0008:", "e030:", "")
 
 def items(messages: Iterable[Message]) -> Iterator[Item]:
     """What the messages tell about backtraces, in their order. Frames with a question mark are left out."""
+    nowhere = False
     for message in messages:
+        if nowhere and (caller := _LINK.match(message.text)):
+            yield Item(Mark.PC, plain(caller["function"]))
+        nowhere = _NOWHERE.match(message.text) is not None or (nowhere and _LINK.match(message.text) is None)
         found = item(message.text)
         if found is not None:
             yield found
@@ -83,6 +87,10 @@ def item(text: str) -> Item | None:
     match = _FRAME.match(text)
     return _named(Mark.FRAME, match["function"]) if match and not match["doubt"] else None
 
+
+# Arm, after a jump to no address: who jumped is in the link register.
+_NOWHERE = re.compile(r"(?:PC is at |pc : )(?:0x0*|\(null\))(?:$|\s)")
+_LINK = re.compile(rf"(?:LR is at |lr : ){_NAME}{_OFFSET}")
 
 FIRMWARE = "firmware"
 """Stands for a function where the processor was in code of the EFI runtime services."""

@@ -73,11 +73,6 @@ def apply(regions: Sequence[EfiRegion], entries: Sequence[FakeEntry]) -> tuple[E
     return tuple(piece for region in regions for piece in _pieces(region, entries))
 
 
-def split_count(regions: Sequence[EfiRegion], entries: Sequence[FakeEntry]) -> int:
-    """How many descriptors the map gains."""
-    return sum(len(_inner_borders(region.range, entries)) for region in regions)
-
-
 def attributes_over(where: Range, entries: Iterable[FakeEntry]) -> int:
     """What the entries add to a range that no border of theirs lies in."""
     return reduce(lambda bits, entry: bits | entry.attributes, _over(where, entries), 0)

@@ -47,11 +47,11 @@ _AFTER_DATE = (
 )
 _OUTER = (
     rf"(?:>|&gt;)+{_S}?"  # quotation
-    rf"|\|{_S}"  # tables, some mailers
+    rf"|(?:[\w.@/-]{{1,40}}{_S}+)?\|{_S}"  # tables, some mailers, docker compose
     r"|\ufeff|`{1,3}(?=\S)"
     rf"|\(d\d+\){_S}?"  # Xen: a guest's console
     rf"|##\[\w+\]{_S}?"  # GitHub: ##[error]
-    rf"|\d{{1,7}}(?:[:|]{_S}?|\t{_S}*)(?=[\[<A-Z(])"  # grep -n, cat -n
+    rf"|\d{{1,7}}(?:[:|]{_S}?|\t{_S}*)(?={_S}*(?:[^\d\s]|$|\d+,\d+,|{_CLOCK}))"  # grep -n, cat -n
 )
 _DATED = (
     rf"\({_CLOCK}\){_S}?|\[{_CLOCK}\]:?{_S}?|{_CLOCK}(?:{_S}?[:,|]{_S}|{_S}+|$){_AFTER_DATE}"
@@ -81,7 +81,7 @@ _PREFIX = re.compile(
     rf"(?:{_S}*(?:{_OUTER}|(?P<level>{_LEVEL})|(?!{_CTIME})(?P<dated>{_DATED})))*"
     rf"(?:{_S}*(?P<kernel>{_STAMP}|<\d{{1,3}}>)(?:{_S}(?=\S|{_S}))?)*"
 )
-_POSSIBLE = re.compile(rf"{_S}*(?:[\[<>(|&`#\d\ufeff]|[^\W\d_]{{2,4}}[.,]?{_S}|(?:\S+{_S}+)?(?:kern|vmunix))")
+_POSSIBLE = re.compile(rf"{_S}*(?:[\[<>(|&`#\d\ufeff]|[^\W\d_]{{2,4}}[.,]?{_S}|(?:\S+{_S}+)?(?:kern|vmunix|\|))")
 
 
 def prefix_of(text: str) -> Prefix:

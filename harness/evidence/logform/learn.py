@@ -110,21 +110,27 @@ def _shape(word: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"\d+", "0", word))
 
 
+def _breakable(text: str, form: Form) -> int:
+    """The width of a line that could be cut; 0 for one whose message is one long word."""
+    text = text.rstrip()
+    return len(text) if " " in text[form.prefix(text).end :].strip() else 0
+
+
 def _wrap(sample: Sequence[str], form: Form) -> Wrap | None:
     """Whether lines without a stamp continue the ones before them, since those had no room for one word more."""
     begins = [form.prefix(text).begins for text in sample]
-    if sum(begins) < 2 or sum(begins) * 3 < len([text for text in sample if text.strip()]):
+    if not any(begins) or sum(begins) * 3 < len([text for text in sample if text.strip()]):
         return None
     runs: list[tuple[str, str]] = []
     widest, inside = 0, False
     for (before, one), (after, other) in itertools.pairwise(zip(begins, sample, strict=True)):
         inside = before or (inside and bool(one.strip()))
         if inside:
-            widest = max(widest, len(one.rstrip()))
+            widest = max(widest, _breakable(one, form))
         if inside and not after and other[form.prefix(other).end :].strip():
             runs.append((one.rstrip(), other[form.prefix(other).end :]))
     if sample and begins[-1]:
-        widest = max(widest, len(sample[-1].rstrip()))
+        widest = max(widest, _breakable(sample[-1], form))
     if not runs or widest not in _WIDTHS:
         return None
     if len(runs) > 1 and all(len(one) == widest for one, _ in runs):

@@ -31,16 +31,6 @@ class ThreeWay:
     runtime_map: tuple[str, ...]
     """Types of the entries that Linux keeps and hands to the next kernel."""
 
-    @property
-    def file_load_may_overwrite(self) -> bool:
-        """Some byte is ``System RAM`` in /proc/iomem: kexec_file_load(2) may put a segment there."""
-        return iomem_tree.SYSTEM_RAM in self.iomem
-
-    @property
-    def load_may_overwrite(self) -> bool:
-        """Some byte is ``System RAM`` in /sys/firmware/memmap: kexec_load(2) may put a segment there."""
-        return e820.SYSTEM_RAM in self.firmware_memmap
-
     def __str__(self) -> str:
         """One line, all four maps."""
         parts = (

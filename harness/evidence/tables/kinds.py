@@ -230,7 +230,7 @@ KINDS: Mapping[TableName, Kind] = {
     ),
     TableName.INITRD: Kind(
         word="INITRD table",
-        how_to_have="Linux's EFI stub installs it after the hand-off; use kexec: {no_initrd: true}.",
+        how_to_have="Linux's EFI stub installs it after the hand-off; use kexec: {initrd: none}.",
         guid=guids.INITRD,
         kernel_name="INITRD",
         find=_nowhere,

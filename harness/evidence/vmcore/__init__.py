@@ -1,7 +1,7 @@
 """Dumps of a crashed guest's memory, read and checked without debug info."""
 
-from harness.evidence.vmcore.dump import Dump, Kind, Verification, open_dump
+from harness.evidence.vmcore.dump import Dump, Kind, open_dump
 from harness.evidence.vmcore.notes import Cpu
 from harness.evidence.vmcore.source import Fault, FileDefect, Source
 
-__all__ = ["Cpu", "Dump", "Fault", "FileDefect", "Kind", "Source", "Verification", "open_dump"]
+__all__ = ["Cpu", "Dump", "Fault", "FileDefect", "Kind", "Source", "open_dump"]

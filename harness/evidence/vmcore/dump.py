@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -45,18 +43,6 @@ class Pages(Protocol):
     def read(self, address: int, size: int) -> bytes | None: ...
 
 
-@dataclass(frozen=True)
-class Verification:
-    """What reading every page once has shown."""
-
-    pages: int
-    zero_pages: int
-    sha256: str
-    """Of all pages, in the order of their addresses: the same for the same pages, whatever the format."""
-    defects: tuple[FileDefect, ...]
-    """At most 32; those that the dump has without its pages are not repeated."""
-
-
 class Dump:
     """An opened dump. It reads what it is asked for, and keeps the index and a few pages.
 
@@ -67,7 +53,8 @@ class Dump:
     def __init__(self, kind: Kind, pages: Pages, flattened: flat.Flattened | None) -> None:
         self.kind = kind
         self.flattened = flattened is not None
-        self._pages = pages
+        self.pages = pages
+        """What the format gives; for tools that note which pages are read."""
         notes = parse_notes(pages.notes)
         found = list(flattened.defects if flattened else ()) + list(pages.defects)
         if isinstance(notes, Defect):
@@ -94,39 +81,39 @@ class Dump:
     @property
     def ranges(self) -> tuple[Range, ...]:
         """The memory that the dump is of, whether its pages were left out or not."""
-        return self._pages.ranges
+        return self.pages.ranges
 
     @property
     def dump_level(self) -> int | None:
         """makedumpfile's -d; None in ELF, which does not tell."""
-        return self._pages.header.dump_level if isinstance(self._pages, diskdump.KdumpCompressed) else None
+        return self.pages.header.dump_level if isinstance(self.pages, diskdump.KdumpCompressed) else None
 
     @property
     def segments(self) -> tuple[elf.Segment, ...]:
         """The PT_LOADs; none in kdump-compressed."""
-        return self._pages.segments if isinstance(self._pages, elf.ElfCore) else ()
+        return self.pages.segments if isinstance(self.pages, elf.ElfCore) else ()
 
     def has(self, pfn: int) -> bool:
         """Is a page in the dump?"""
-        return self._pages.has(pfn)
+        return self.pages.has(pfn)
 
     def held(self) -> Iterator[Range]:
         """The pages in the dump, as ranges of page numbers, in order."""
-        return self._pages.held()
+        return self.pages.held()
 
     def copies(self) -> Iterator[tuple[int, bytes]]:
         """Pages that the file holds a second time, number and bytes: those of the kernel's image, in ELF."""
-        return self._pages.copies() if isinstance(self._pages, elf.ElfCore) else iter(())
+        return self.pages.copies() if isinstance(self.pages, elf.ElfCore) else iter(())
 
     def page(self, pfn: int) -> bytes | FileDefect | None:
         """The 4096 bytes of a page; None when it is not in the dump; a defect when it is but cannot be had."""
-        return self._pages.page(pfn)
+        return self.pages.page(pfn)
 
     def read_phys(self, address: int, size: int) -> bytes | Defect:
         """Exactly ``size`` bytes; a Defect names the first page that is not there."""
         if address < 0 or not 0 <= size <= _MAX_READ_BYTES:
             return Defect(f"no dump holds {size} bytes at {address:#x}")
-        whole = self._pages.read(address, size)
+        whole = self.pages.read(address, size)
         if whole is not None:
             return whole
         pieces = []
@@ -159,23 +146,6 @@ class Dump:
         if isinstance(self.vmcoreinfo, Defect):
             return self.vmcoreinfo
         return printk.read_log(self.vmcoreinfo, self.read_virtual)
-
-    def verify(self) -> Verification:
-        """Read every page once, unpacked. 1 GiB takes some seconds."""
-        digest = hashlib.sha256()
-        pages = zeros = 0
-        defects: list[FileDefect] = []
-        for run in self.held():
-            for pfn in range(run.start, run.end):
-                page = self.page(pfn)
-                pages += 1
-                if isinstance(page, bytes):
-                    zeros += page == _ZERO_PAGE
-                    digest.update(page)
-                    continue
-                if page is not None and len(defects) < _MAX_DEFECTS:
-                    defects.append(page)
-        return Verification(pages, zeros, digest.hexdigest(), tuple(defects))
 
 
 def open_dump(source: Source, size_bytes: int) -> Dump | FileDefect:

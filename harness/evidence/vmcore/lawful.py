@@ -74,7 +74,8 @@ _REASONS = {
     _SCHEDULER: "rcu_state rcu_sched_data rcu_tasks rcu_exp_gp_kworker init_task init_stack init_thread_union",
 }
 """Reason to the names of variables. A compiler's ending (``text.2``) does not count."""
-_REASON_OF = {name: reason for reason, names in _REASONS.items() for name in names.split()}
+REASON_OF = {name: reason for reason, names in _REASONS.items() for name in names.split()}
+"""The reason of each variable."""
 
 
 def at_panic(dump: Dump, symbols: SymbolTable | None, kernel_data: Sequence[Range] = ()) -> tuple[Lawful, ...]:
@@ -165,7 +166,7 @@ def _ratelimits(dump: Dump, symbols: SymbolTable) -> Iterator[Lawful]:
 
 def _variables(dump: Dump, symbols: SymbolTable) -> Iterator[Lawful]:
     for name, linked in zip(symbols.names, symbols.addresses, strict=True):
-        reason = _REASON_OF.get(re.sub(r"\.\d+$", "", name))
+        reason = REASON_OF.get(re.sub(r"\.\d+$", "", name))
         address = linked + symbols.shift
         place = symbols.find(address) if reason is not None else None
         if reason is not None and place is not None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from harness.errors import HostError
 
-_CCACHE_LINKS = Path("/usr/lib/ccache")
+CCACHE_LINKS = Path("/usr/lib/ccache")
 """Where Debian's ccache has links that are called as the compilers are. The name in the command stays ``gcc``, so
 installing ccache later does not make make build everything again."""
-_PROGRAMS: Mapping[str, str] = {
+PROGRAMS: Mapping[str, str] = {
     "make": "make",
     "gcc": "gcc",
     "ld": "binutils",
@@ -25,7 +25,8 @@ _PROGRAMS: Mapping[str, str] = {
     "tar": "tar",
     "xz": "xz-utils",
 }
-_HEADERS: Mapping[str, str] = {"libelf.h": "libelf-dev", "openssl/opensslv.h": "libssl-dev"}
+HEADERS: Mapping[str, str] = {"libelf.h": "libelf-dev", "openssl/opensslv.h": "libssl-dev"}
+"""Debian's package of each program and header that a build asks for."""
 
 
 def need_tools() -> None:
@@ -34,9 +35,9 @@ def need_tools() -> None:
     Raises:
         HostError: some are missing; the hint names the packages.
     """
-    lacking = {program: package for program, package in _PROGRAMS.items() if shutil.which(program) is None}
+    lacking = {program: package for program, package in PROGRAMS.items() if shutil.which(program) is None}
     if "gcc" not in lacking:
-        lacking |= {header: package for header, package in _HEADERS.items() if not _has_header(header)}
+        lacking |= {header: package for header, package in HEADERS.items() if not _has_header(header)}
     if "gcc" in lacking:
         lacking["the C library's headers"] = "libc6-dev"
     if lacking:
@@ -74,8 +75,8 @@ def environment(cache_root: Path, work: Path) -> dict[str, str]:
         "CCACHE_NOHASHDIR": "1",
         "CCACHE_MAXSIZE": "2G",
     }
-    if (_CCACHE_LINKS / "gcc").exists():
-        kept["PATH"] = f"{_CCACHE_LINKS}:{kept.get('PATH', os.defpath)}"
+    if (CCACHE_LINKS / "gcc").exists():
+        kept["PATH"] = f"{CCACHE_LINKS}:{kept.get('PATH', os.defpath)}"
     return kept
 
 

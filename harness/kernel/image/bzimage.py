@@ -18,7 +18,6 @@ MIN_PROTOCOL = 0x020C
 
 _WANTED = "give an x86-64 bzImage (Debian: /boot/vmlinuz-VERSION; kernel tree: arch/x86/boot/bzImage) or a .deb"
 _XLF_KERNEL_64 = 1 << 0
-_XLF_EFI_HANDOVER_64 = 1 << 3
 _MACHINE_AMD64 = 0x8664
 
 
@@ -37,10 +36,6 @@ class BzImage:
     xloadflags: int
     efi_stub: bool
     """Has a PE/COFF header for x86-64, so firmware can start it (CONFIG_EFI_STUB)."""
-
-    @property
-    def efi_handover(self) -> bool:
-        return bool(self.xloadflags & _XLF_EFI_HANDOVER_64)
 
 
 def parse(head: bytes, size_bytes: int, name: str) -> BzImage:

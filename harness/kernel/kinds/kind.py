@@ -13,7 +13,7 @@ from harness.cache import Cache
 from harness.errors import HostError
 from harness.kernel.build.recipe import Recipe
 from harness.kernel.debian.apt import Machine, Progress
-from harness.load.document import DocPath
+from harness.load.reading.document import DocPath
 from harness.model.base import Value
 from harness.model.kernel import Capability, Decision
 

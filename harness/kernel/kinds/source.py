@@ -14,7 +14,7 @@ from harness.errors import InputError
 from harness.kernel.build import built
 from harness.kernel.build.recipe import BASES, Part, Recipe, SourceOrigin
 from harness.kernel.kinds.kind import Asked, Entry, Item, Kind, Listed, Name
-from harness.load.document import DocPath
+from harness.load.reading.document import DocPath
 from harness.model.base import Value
 from harness.model.kernel import KernelImage
 

@@ -15,9 +15,6 @@ from harness.model.base import Value
 
 MAGIC_GUID = "d2d24daf-8250-46e3-9d83-e40c1ed37d88"
 """Vendor GUID of the variables that are commands to the driver; all other variables go straight to firmware."""
-COMMAND_ATTRIBUTES = 6
-"""Attributes of a command variable: BOOTSERVICE_ACCESS | RUNTIME_ACCESS. Without NON_VOLATILE the kernel does not call
-QueryVariableInfo first (``efi_query_variable_store`` of Linux)."""
 WRITTEN_PATTERN = 0x2153_5345_4E52_4148
 """The eight bytes (``HARNESS!``) that the ``write-`` faults store; only ``write-code`` stores what it has read."""
 
@@ -188,22 +185,3 @@ class RuntimePlan(Value):
         if Fault.NONE in self.armed.values():
             raise ValueError("armed with 'none': leave it out")
         return self
-
-
-def command_file(service: Service, number: int) -> str:
-    """The name in efivarfs of the variable that commands ``service``.
-
-    Args:
-        number: another one for each command of a boot. When a write fails, efivarfs keeps the new file, immutable, and
-            a second open for writing fails with EPERM (seen on 6.1).
-    """
-    return f"{service}.{number}-{MAGIC_GUID}"
-
-
-def command_data(fault: Fault) -> bytes:
-    """What to write to :func:`command_file` in one write(2): the attributes, then the fault's name.
-
-    ``set-variable`` commits the fault inside this very call. The others are armed by it (or disarmed, by ``none``) and
-    commit it in every later call of that service.
-    """
-    return COMMAND_ATTRIBUTES.to_bytes(4, "little") + fault.value.encode("ascii")

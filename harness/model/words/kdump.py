@@ -11,7 +11,7 @@ from pydantic import Field
 
 from harness.model.base import ExpectationValue, StepValue, Value
 from harness.model.kernel import Capability
-from harness.model.words.kexec import NextKernel
+from harness.model.words.kexec import NextKernel, Padding
 
 
 class CrashTrigger(StrEnum):
@@ -159,6 +159,8 @@ class CaptureOptions(Value):
 
 class CrashKernelOptions(NextKernel):
     """The capture kernel, loaded into the memory that ``crashkernel=`` keeps for it; a crash starts it."""
+
+    initrd: Padding = Field(default_factory=Padding, description="The capture kernel's initrd.")
 
 
 class CrashKernelStep(StepValue):

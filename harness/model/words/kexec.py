@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from harness.model.base import Size, StepValue, Value
+from harness.model.base import OrWord, Size, StepValue, Value
+
+NONE: Literal["none"] = "none"
+"""In the place of an initrd: the kernel gets none."""
 
 
 class Syscall(StrEnum):
@@ -34,20 +37,41 @@ class NextKernel(Value):
     kernel: str | None = Field(
         default=None, description="The next kernel: a name from kernels/ or a path. Default: the same kernel again."
     )
-    initrd: Padding = Field(default_factory=Padding, description="The next kernel's initrd.")
+    initrd: Annotated[Padding | Literal["none"], OrWord(NONE)] = Field(
+        default_factory=Padding, description="The next kernel's initrd."
+    )
     cmdline: list[str] = Field(
         default_factory=list, description="More command line parameters for the next kernel only."
     )
+
+    @property
+    def without_initrd(self) -> bool:
+        """Is it loaded without any initrd?"""
+        return self.initrd == NONE
+
+    @property
+    def pad(self) -> int:
+        """Bytes of padding in its initrd."""
+        return self.initrd.pad if isinstance(self.initrd, Padding) else 0
 
 
 class KexecOptions(NextKernel):
     """One kexec into the next kernel."""
 
-    no_initrd: bool = Field(
-        default=False,
-        description="Load it without any initrd, as the last step: it panics where it would mount its root. Needs the "
-        "expectation no_ramdisk.",
+    initrd: Annotated[Padding | Literal["none"], OrWord(NONE)] = Field(
+        default_factory=Padding,
+        description="The next kernel's initrd. none: it has none, as the last step, and panics where it would mount "
+        "its root; needs the expectation no_ramdisk.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_words(cls, data: Any) -> Any:
+        """``no_initrd: true``, of plans and files from before there was a word for it."""
+        if not isinstance(data, dict) or not isinstance(data.get("no_initrd"), bool):
+            return data
+        rest = {key: value for key, value in data.items() if key != "no_initrd"}
+        return rest | {"initrd": NONE} if data["no_initrd"] else rest
 
 
 class KexecStep(StepValue):

@@ -244,9 +244,9 @@ class KexecWouldOverlap(ExpectationValue):
 class NoRamdisk(ExpectationValue):
     no_ramdisk: Literal[True] = Field(
         default=True,
-        description="The last kernel, which a kexec with no_initrd starts, finds no initrd: it prints no `RAMDISK:` "
-        "line and comes to where a kernel without a root file system ends, `Unable to mount root fs`; although the EFI "
-        "stub's INITRD table of the first boot is in its list of tables.",
+        description="The last kernel, which a kexec with `initrd: none` starts, finds no initrd: it prints no "
+        "`RAMDISK:` line and comes to where a kernel without a root file system ends, `Unable to mount root fs`; "
+        "although the EFI stub's INITRD table of the first boot is in its list of tables.",
     )
 
 

@@ -11,8 +11,8 @@ from harness.errors import HostError
 from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.defect import Defect
 from harness.evidence.maps import iomem
-from harness.machine.feed import Happening, Line
 from harness.machine.frame import Frame
+from harness.machine.happenings import Happening, Line
 from harness.model.plan import EpochPlan
 from harness.model.record import SYMBOLS_FILE, VMCORE_DMESG, EndKind, Point
 from harness.model.words.kdump import CaptureStep, CrashKernelStep, CrashStep, CrashTrigger, task_name

@@ -62,7 +62,7 @@ def check_stack(view: KdumpView) -> Check | None:
         whose = "firmware" if view.trigger.in_firmware else "this kernel"
         text = f"CPU {cpu.number} stopped at {rip:#x}, where {whose} has no code"
         return failed(_STACK, Cause.BACKTRACE, text, epoch=view.crashed.number)
-    names = _names(dump, cpu, symbols)
+    names = names_on_stack(dump, cpu, symbols)
     trail = " < ".join([symbols.text(cpu.registers["rip"]), *names[:_PATIENT_WALK]])
     wanted = view.trigger.code
     plain = {name.partition("+")[0].partition(".")[0] for name in (symbols.text(cpu.registers["rip"]), *names)}
@@ -101,7 +101,7 @@ def _stack(dump: Dump, top: int) -> bytes:
     return b"".join(pieces)
 
 
-def _names(dump: Dump, cpu: Cpu, symbols: SymbolTable) -> list[str]:
+def names_on_stack(dump: Dump, cpu: Cpu, symbols: SymbolTable) -> list[str]:
     """The functions on a CPU's stack, innermost first."""
     top = cpu.registers["rsp"]
     stack = _stack(dump, top)

@@ -18,7 +18,7 @@ from harness.subjects.kdump.region import check_capture, check_region
 from harness.subjects.kdump.stack import check_cpus, check_stack
 from harness.subjects.kdump.view import KdumpView
 
-_CHECKS: tuple[tuple[str, Callable[[KdumpView], Check | None]], ...] = (
+CHECKS: tuple[tuple[str, Callable[[KdumpView], Check | None]], ...] = (
     ("kdump: capture", check_capture),
     ("kdump: region", check_region),
     ("kdump: file", check_file),
@@ -31,6 +31,7 @@ _CHECKS: tuple[tuple[str, Callable[[KdumpView], Check | None]], ...] = (
     ("kdump: panic to capture", check_truth),
     ("kdump: filter", check_filter),
 )
+"""In the order in which they are said."""
 
 
 def _clean(_item: KdumpClean) -> Iterator[Rule]:
@@ -45,7 +46,7 @@ def _clean(_item: KdumpClean) -> Iterator[Rule]:
 
         return run
 
-    for name, check in _CHECKS:
+    for name, check in CHECKS:
         yield name, on(check)
 
 

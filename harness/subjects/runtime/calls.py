@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from harness.evidence import crash, logbook
@@ -138,10 +137,3 @@ def _answered(observations: Observations, call: Call, frame: FrameEntry) -> Call
     if frame.kind == "rebooting":  # it says so before it is done
         return replace(call, answer=frame)
     return replace(call, answer=frame, said=lines(observations.record.body(frame)), said_in=observations.cited(frame))
-
-
-def not_offered(calls_: tuple[Call, ...]) -> Iterator[Call]:
-    """Calls that the kernel offers no way for."""
-    for call in calls_:
-        if call.field("runtime") == "absent" or call.field("efi_test") == "absent":
-            yield call

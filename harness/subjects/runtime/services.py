@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.evidence.defect import Defect
 from harness.evidence.logbook import Logbook
 from harness.model.causes import Cause, Status
 from harness.model.verdict import Check, Evidence
@@ -35,6 +36,9 @@ def check_driver(observations: Observations) -> Check | None:
         if (service in plan.hooks) != hooks.get(service.value, False) and not wrong:
             wrong = f"{service} is {'not ' if service in plan.hooks else ''}hooked"
     book = next((call.before for call in calls(observations) if isinstance(call.before, Logbook)), None)
+    unread = next(_unread(observations), None)
+    if unread is not None and not wrong:
+        wrong = str(unread)
     if book is not None and book.nonce != observations.plan.nonce and not wrong:
         wrong = f"its logbook is that of another run ({book.nonce})"
     return judged(
@@ -46,6 +50,15 @@ def check_driver(observations: Observations) -> Check | None:
         ),
         hint="Look at the EFI agent's runtime frame in journal.jsonl and at debugcon.log." if wrong else "",
     )
+
+
+def _unread(observations: Observations) -> Iterator[Defect]:
+    """Logbooks that say nothing, where they must: a fault's own check looks at what it has left, and after a reset
+    firmware has overwritten the page.
+    """
+    for call in calls(observations):
+        if call.fault is None and call.command.name != "reboot":
+            yield from (book for book in (call.before, call.after) if isinstance(book, Defect))
 
 
 def _hook(line: str) -> tuple[str, bool]:

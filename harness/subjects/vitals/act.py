@@ -14,7 +14,7 @@ from harness.model.words.vitals import BootStep
 from harness.record.observations import MadeRange
 from harness.stage.stage import Stage
 from harness.stage.watch import Unwatched, Watch
-from harness.subjects.tables.locate import late_tables, locate, locate_late
+from harness.subjects.tables.act import late_tables, locate, locate_late
 from harness.subjects.xen import act as xen
 
 

@@ -28,7 +28,7 @@ SUBJECT = Subject(
         *(Cause.OLD_KERNEL, Cause.WRONG_KERNEL, Cause.SETUP_NOT_PROVED, Cause.NO_CAPABILITY),
         *(Cause.NO_CONSOLE, Cause.STALLED_CONSOLE, Cause.MISSING_REPORT, Cause.BAD_RECORD),
         *(Cause.AGENT_LOST, Cause.AGENT_ERROR, Cause.GUEST_ERROR),
-        *(Cause.PORT_LOST, Cause.CLOCK_SKEW, Cause.QEMU_DIED, Cause.HOST, Cause.INTERRUPTED),
+        *(Cause.PORT_LOST, Cause.CLOCK_SKEW, Cause.QEMU_DIED, Cause.HOST, Cause.INTERRUPTED, Cause.INTERNAL),
         Cause.KNOWN_ISSUE_GONE,
     ),
     expectations={NoCrash: lambda _item: [("no_crash", check_crash)]},

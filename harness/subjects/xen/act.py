@@ -10,8 +10,8 @@ from harness.evidence.acpi import AcpiTable
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
 from harness.evidence.tables.configtable import ENTRY_BYTES, parse_array, parse_listing
-from harness.machine.feed import Happening, Line
 from harness.machine.frame import Frame
+from harness.machine.happenings import Happening, Line
 from harness.model.record import Point
 from harness.model.words.tables import TableName
 from harness.stage.stage import Stage

@@ -11,24 +11,23 @@ import pytest
 
 from evidence.vmcore.writers import (
     PAGE,
-    VMCOREINFO,
     elf,
     flattened,
     flipped,
     kdump,
-    note,
-    notes,
     opened,
     page,
-    prstatus,
     refused,
     source,
+    verify,
 )
 from harness.evidence.ranges import Range
 from harness.evidence.vmcore import Dump, Fault, FileDefect, Kind, open_dump
 from harness.evidence.vmcoreinfo import VmcoreInfo
 
 PAGES = {pfn: page(pfn) for pfn in (3, 4, 5, 6, 9, 12, 13, 5000)}
+
+
 FORMATS: dict[str, Callable[[], bytes]] = {
     "elf": lambda: elf(PAGES),
     "kdump": lambda: kdump(PAGES),
@@ -55,7 +54,7 @@ class TestWhole:
 
     def test_is_complete_and_clean(self, whole: bytes) -> None:
         dump = opened(whole)
-        verified = dump.verify()
+        verified = verify(dump)
         assert (dump.complete, dump.defects, dump.end_bytes) == (True, (), len(whole))
         assert (verified.pages, verified.zero_pages, verified.defects) == (len(PAGES), 0, ())
 
@@ -64,7 +63,7 @@ class TestWhole:
         assert (dump.complete, dump.defects, dump.end_bytes) == (True, (), len(whole))
 
     def test_all_formats_have_the_same_pages(self) -> None:
-        digests = {opened(make()).verify().sha256 for make in FORMATS.values()}
+        digests = {verify(opened(make())).sha256 for make in FORMATS.values()}
         assert len(digests) == 1
 
     def test_notes(self, whole: bytes) -> None:
@@ -166,7 +165,7 @@ class TestFilter:
         pages = {3: page(3), 4: bytes(PAGE), 5: page(5), 6: bytes(PAGE)}
         dump = opened(kdump(pages))
         assert (dump.defects, dump.page(4), dump.page(6)) == ((), bytes(PAGE), bytes(PAGE))
-        assert dump.verify().zero_pages == 2
+        assert verify(dump).zero_pages == 2
 
 
 class TestFlattened:
@@ -197,7 +196,7 @@ class TestFlattened:
                 data += struct.pack(">qq", at, size) + body
             data += struct.pack(">qq", -1, -1)
             plain, flat = opened(bytes(inner)), opened(data)
-            assert flat.verify().sha256 == plain.verify().sha256
+            assert verify(flat).sha256 == verify(plain).sha256
 
     @pytest.mark.parametrize(("offset", "size"), [(-1, 5), (5, -1), (0, 0), (1 << 62, 1), (5, 1 << 62)])
     def test_absurd_record(self, offset: int, size: int) -> None:
@@ -220,14 +219,14 @@ class TestFlipped:
 
     def test_the_whole_is_clean(self) -> None:
         dump = opened(self.WHOLE)
-        assert (dump.defects, dump.verify().defects, dump.complete) == ((), (), True)
+        assert (dump.defects, verify(dump).defects, dump.complete) == ((), (), True)
 
     def found(self, offset: int, mask: int = 0x10) -> list[str]:
         data = flipped(self.WHOLE, offset, mask)
         dump = open_dump(source(data), len(data))
         if isinstance(dump, FileDefect):
             return [dump.text]
-        return [defect.text for defect in (*dump.defects, *dump.verify().defects)]
+        return [defect.text for defect in (*dump.defects, *verify(dump).defects)]
 
     @pytest.mark.parametrize(
         ("offset", "says"),
@@ -282,8 +281,8 @@ class TestFlipped:
         """That is what the ground truth from outside is for."""
         data = flipped(self.WHOLE, self.ZEROS + PAGE + 5)
         dump = opened(data)
-        assert dump.defects == dump.verify().defects == ()
-        assert dump.verify().sha256 != opened(self.WHOLE).verify().sha256
+        assert dump.defects == verify(dump).defects == ()
+        assert verify(dump).sha256 != verify(opened(self.WHOLE)).sha256
 
 
 @pytest.mark.parametrize(
@@ -302,7 +301,7 @@ def test_page_that_is_not_exactly_one(pack: Callable[[bytes], bytes]) -> None:
     found = dump.page(4)
     assert isinstance(found, FileDefect)
     assert found.text == "page 0x4 does not unpack to exactly 4096 bytes"
-    assert dump.verify().defects == (found,)
+    assert verify(dump).defects == (found,)
 
 
 def test_absurd_bitmaps() -> None:
@@ -331,88 +330,3 @@ class TestUnsupported:
         assert refused(flipped(whole, 4, 3)).text == "not a 64-bit little-endian ELF file"
         assert "no x86-64 core" in refused(flipped(whole, 16)).text
         assert "no x86-64 core" in refused(flipped(whole, 18)).text
-
-
-class TestNotes:
-    def test_without_vmcoreinfo(self) -> None:
-        dump = opened(elf(PAGES, prstatus(1)))
-        assert [defect.text for defect in dump.defects] == ["the dump has no VMCOREINFO note"]
-        assert (
-            str(dump.read_virtual(0xFFFFFFFF_81000000, 8)) == "virtual addresses need VMCOREINFO, and the dump has none"
-        )
-        assert str(dump.dmesg()) == "the dump has no VMCOREINFO note"
-
-    def test_note_longer_than_the_notes(self) -> None:
-        dump = opened(elf(PAGES, struct.pack("<III", 5, 1000, 1) + b"CORE\0\0\0\0"))
-        assert dump.defects[0].text == "note 0 ends 1000 bytes behind the notes"
-
-    def test_room_behind_the_last_note(self) -> None:
-        dump = opened(elf(PAGES, notes() + bytes(50)))
-        assert (dump.defects, len(dump.notes)) == ((), 2)
-
-    def test_something_behind_the_last_note(self) -> None:
-        dump = opened(elf(PAGES, notes() + bytes(12) + b"lost"))
-        assert dump.defects[0].text == "there is something behind the last note, 3"
-
-    def test_other_notes_are_not_registers(self) -> None:
-        dump = opened(elf(PAGES, note(b"QEMU", 1, bytes(336)) + note(b"CORE", 1, bytes(100)) + notes()))
-        assert len(dump.notes) == 2
-
-    def test_two_vmcoreinfos_that_differ(self) -> None:
-        dump = opened(kdump(PAGES, vmcoreinfo=VMCOREINFO.replace(b"0123abcd", b"0123abce")))
-        assert [defect.text for defect in dump.defects] == [
-            "the VMCOREINFO of the sub header differs from the one in the notes"
-        ]
-
-    def test_another_kernels_header(self) -> None:
-        dump = opened(kdump(PAGES, release=b"6.2.0-other"))
-        assert [defect.text for defect in dump.defects] == [
-            "the header is of a kernel '6.2.0-other', VMCOREINFO of '6.1.0-test'"
-        ]
-
-    def test_phys_base_as_qemu_writes_it(self) -> None:
-        assert opened(kdump(PAGES, phys_base=-0x16777216)).defects == ()
-        assert "phys_base" in opened(kdump(PAGES, phys_base=-0x16777217)).defects[0].text
-
-
-class TestElf:
-    def test_many_segments_of_which_later_ones_overlap(self) -> None:
-        """The kernel's image is listed twice in /proc/vmcore: as such, and as a part of the memory."""
-        pages = {3: page(3) + page(4) + page(5), 4: page(4)}
-        dump = opened(elf(pages))
-        assert [dump.page(pfn) for pfn in (3, 4, 5)] == [page(3), page(4), page(5)]
-        assert dump.ranges == (Range(3 * PAGE, 6 * PAGE),)
-
-    def test_what_is_there_twice_is_given_twice(self) -> None:
-        """A byte changed in one of two copies must be in what ``page`` gives, or in the other."""
-        dump = opened(elf({3: page(3) + page(4) + page(5), 4: page(9)}))
-        ((pfn, other),) = dump.copies()
-        assert (pfn, {dump.page(4), other}) == (4, {page(4), page(9)})
-        assert list(opened(elf(PAGES)).copies()) == []
-
-    def test_more_than_65534_segments(self) -> None:
-        """PN_XNUM: the number is in sh_info of section 0."""
-        data = bytearray(elf(PAGES))
-        struct.pack_into("<H", data, 56, 0xFFFF)
-        struct.pack_into("<Q", data, 40, len(data))
-        section = bytearray(64)
-        struct.pack_into("<I", section, 44, 1 + len(PAGES))
-        assert held(opened(bytes(data + section))) == sorted(PAGES)
-
-    @pytest.mark.parametrize(("field", "value"), [(24, 1 << 60), (8, 1 << 63), (40, PAGE - 1), (40, 1 << 63)])
-    def test_segment_that_makes_no_sense(self, field: int, value: int) -> None:
-        data = bytearray(elf(PAGES))
-        struct.pack_into("<Q", data, 64 + 56 + field, value)
-        assert "makes no sense" in opened(bytes(data)).defects[0].text
-
-    def test_notes_behind_the_memory_and_cut_off(self) -> None:
-        data = bytearray(elf(PAGES) + notes())
-        struct.pack_into("<Q", data, 64 + 8, len(data) - len(notes()))
-        assert opened(bytes(data)).defects == ()
-        cut = opened(bytes(data[:-100]))
-        assert (cut.complete, cut.defects[0].text) == (False, "100 bytes of the notes are missing")
-
-    def test_unknown_program_header(self) -> None:
-        data = bytearray(elf(PAGES))
-        struct.pack_into("<I", data, 64 + 56, 0x6474E551)
-        assert "unknown type" in opened(bytes(data)).defects[0].text

@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evidence.vmcore.kernel import PHYS_BASE, Kernel, symbols, vmcoreinfo
-from evidence.vmcore.writers import PAGE, elf, flattened, kdump, source
+from evidence.vmcore.writers import PAGE, elf, flattened, kdump, source, verify
 from harness.evidence.defect import Defect
 from harness.evidence.ranges import Range
 from harness.evidence.vmcore import Dump, FileDefect, open_dump
 from harness.evidence.vmcore.lawful import at_panic
 from harness.evidence.vmcore.source import Extent, ExtentMap
-from harness.evidence.vmcore.task import plausibility
 from harness.evidence.vmcore.truth import compare
+from harness.subjects.kdump.stack import names_on_stack
 
 _KERNEL = Kernel()
 _PAGES = {pfn: data for pfn, data in _KERNEL.pages().items() if data.strip(b"\0")}
@@ -35,10 +35,9 @@ def use(data: bytes) -> Dump | FileDefect:
         assert str(dump)
         return dump
     assert all(str(defect) for defect in dump.defects)
-    dump.verify()
-    log = dump.dmesg()
-    records = () if isinstance(log, Defect) else log
-    assert isinstance(plausibility(dump, records, symbols(), "x").doubts, tuple)
+    verify(dump)
+    assert isinstance(dump.dmesg(), tuple | Defect)
+    assert all(names_on_stack(dump, cpu, symbols()) is not None for cpu in dump.notes)
     compare(dump, [(0x100000, bytes(3 * PAGE))], at_panic(dump, symbols()))
     return dump
 

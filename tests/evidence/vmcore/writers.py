@@ -7,6 +7,8 @@ import random
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from harness.evidence.vmcore import Dump, FileDefect, open_dump
@@ -137,3 +139,22 @@ def flattened(data: bytes, *, cuts: Sequence[int] = (), rewrite_first: bool = Tr
 
 def flipped(data: bytes, offset: int, mask: int = 0x10) -> bytes:
     return data[:offset] + bytes([data[offset] ^ mask]) + data[offset + 1 :]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What reading every page once has shown."""
+
+    pages: int
+    zero_pages: int
+    sha256: str
+    """Of all pages, in the order of their addresses: the same for the same pages, whatever the format."""
+    defects: tuple[FileDefect, ...]
+
+
+def verify(dump: Dump) -> Verification:
+    """Read every page of a dump once."""
+    pages = [dump.page(pfn) for run in dump.held() for pfn in range(run.start, run.end)]
+    whole = [page for page in pages if isinstance(page, bytes)]
+    defects = tuple(page for page in pages if isinstance(page, FileDefect))
+    return Verification(len(pages), whole.count(bytes(PAGE)), sha256(b"".join(whole)).hexdigest(), defects)

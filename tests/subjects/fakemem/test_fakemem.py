@@ -7,12 +7,11 @@ from collections.abc import Callable
 import pytest
 from support.records import Copy
 from support.verdicts import check_of
+from support.words import Told
 
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 GOOD, TWIN, KEPT = "fake-mem-small", "fake-mem-small-twin", "fake-mem-kept"
 
 
@@ -30,49 +29,54 @@ def row(copy: Copy, start: str) -> str:
 FIRST, SECOND = "0000000180000000", "00000001a0000000"
 
 
-def test_the_twin_fails_and_names_the_range(copy_of: CopyOf) -> None:
+def test_the_twin_fails_and_names_the_range(copy_of: CopyOf, told: Told) -> None:
     verdict = copy_of(TWIN).judge()
     assert (verdict.status, verdict.cause, verdict.epoch) == (Status.FAIL, Cause.FAKE_MEM_MISMATCH, 1)
-    assert "0x180000000-0x19fffffff lacks SP, which 512M@6G:0x40000 must give it" in verdict.headline
+    told(verdict)
+    assert "0x180000000-0x19fffffff" in verdict.headline
+    assert "0x40000" in verdict.headline
     said = [item.text.partition(":")[0] for item in check_of(verdict, "fake_mem").evidence]
     assert said[:4] == ["missing attribute", "doubled coverage", "garbage", "missing split"]
 
 
-def test_the_range_that_lost_its_attribute(copy_of: CopyOf) -> None:
+def test_the_range_that_lost_its_attribute(copy_of: CopyOf, told: Told) -> None:
     copy = copy_of(GOOD)
     line = row(copy, SECOND)
     verdict = copy.edit(klog(copy), line, line.replace("|SP|", "|  |")).judge()
     assert (verdict.status, verdict.cause) == (Status.FAIL, Cause.FAKE_MEM_MISMATCH)
-    assert "0x1a0000000-0x1bfffffff lacks SP, which 512M@6656M:0x40000 must give it" in verdict.headline
+    told(verdict)
+    assert "0x1a0000000-0x1bfffffff" in verdict.headline
+    assert "0x40000" in verdict.headline
     number = copy.read(klog(copy)).splitlines().index(line.replace("|SP|", "|  |").rstrip("\n")) + 1
     assert check_of(verdict, "fake_mem").evidence[0].where == f"{klog(copy)}:{number}"
 
 
-def test_an_attribute_that_nobody_asked_for(copy_of: CopyOf) -> None:
+def test_an_attribute_that_nobody_asked_for(copy_of: CopyOf, told: Told) -> None:
     copy = copy_of(GOOD)
     line = row(copy, "0000000000100000")
     verdict = copy.edit(
         klog(copy), line, line.replace("[Conventional|   |  |  |  |  |", "[Conventional|   |  |  |  |SP|")
     ).judge()
     assert verdict.cause is Cause.FAKE_MEM_MISMATCH
-    assert "has SP, which nobody gave it" in verdict.headline
+    told(verdict)
 
 
-def test_a_lost_range(copy_of: CopyOf) -> None:
+def test_a_lost_range(copy_of: CopyOf, told: Told) -> None:
     copy = copy_of(GOOD)
     line = row(copy, FIRST)
     verdict = copy.edit(klog(copy), line, line.replace("000000019fffffff", "000000018fffffff")).judge()
     assert verdict.cause is Cause.FAKE_MEM_MISMATCH
-    assert "0x190000000-0x19fffffff is in the firmware's map, but not in the kernel's" in verdict.headline
+    told(verdict)
+    assert "0x190000000-0x19fffffff" in verdict.headline
 
 
 @pytest.mark.parametrize("word", ["efi: mem05:", "range=["])
-def test_a_map_with_a_missing_line_proves_nothing(copy_of: CopyOf, word: str) -> None:
+def test_a_map_with_a_missing_line_proves_nothing(copy_of: CopyOf, told: Told, word: str) -> None:
     copy = copy_of(GOOD)
     line = next(line for line in copy.read(klog(copy)).splitlines(keepends=True) if word in line)
     verdict = copy.edit(klog(copy), line, "").judge()
     assert (verdict.status, verdict.cause) == (Status.ERROR, Cause.MISSING_REPORT)
-    assert "the printed EFI memory map is not whole" in verdict.headline
+    told(verdict)
 
 
 def test_without_the_kernels_report_its_console_is_read(copy_of: CopyOf) -> None:
@@ -86,17 +90,18 @@ def test_without_the_firmwares_map_nothing_is_known(copy_of: CopyOf) -> None:
     assert check_of(verdict, "fake_mem").cause is Cause.MISSING_REPORT
 
 
-def test_a_kernel_that_took_fewer_entries(copy_of: CopyOf) -> None:
+def test_a_kernel_that_took_fewer_entries(copy_of: CopyOf, told: Told) -> None:
     """CONFIG_EFI_MAX_FAKE_MEM=1"""
     copy = copy_of(GOOD)
     lines = copy.read(klog(copy)).splitlines(keepends=True)
     taken = [line for line in lines if "efi_fake_mem: add" in line]
     verdict = copy.edit(klog(copy), taken[1], "[    0.000000] Malformed early option 'efi_fake_mem'\n").judge()
     assert (verdict.status, verdict.cause) == (Status.UNSUPPORTED, Cause.NO_CAPABILITY)
-    assert "took 1 of 2 efi_fake_mem entries" in verdict.headline
+    told(verdict)
+    assert "efi_fake_mem" in verdict.headline
 
 
-def test_a_kernel_that_said_nothing_or_something_else(copy_of: CopyOf) -> None:
+def test_a_kernel_that_said_nothing_or_something_else(copy_of: CopyOf, told: Told) -> None:
     copy = copy_of(GOOD)
     text = copy.read(klog(copy))
     silent = copy.edit(klog(copy), "efi_fake_mem: add", "efi_fake_mem: had").judge()
@@ -104,7 +109,9 @@ def test_a_kernel_that_said_nothing_or_something_else(copy_of: CopyOf) -> None:
     (copy.path / klog(copy)).write_text(text.replace("attr=0x0000000000040000", "attr=0x0000000000004000"))
     verdict = copy.judge()
     assert (verdict.status, verdict.cause) == (Status.FAIL, Cause.FAKE_MEM_MISMATCH)
-    assert "understood the efi_fake_mem entries differently: 512M@6G:0x4000, 512M@6656M:0x4000" in verdict.headline
+    told(verdict)
+    assert "efi_fake_mem" in verdict.headline
+    assert "0x4000" in verdict.headline
 
 
 def scenario_with(copy: Copy, **values: object) -> Copy:

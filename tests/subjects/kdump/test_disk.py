@@ -11,6 +11,7 @@ import pytest
 from support import synthetic
 
 from harness.errors import HostError
+from harness.model.record import EndKind, Phase, RunEnd
 from harness.record.store import RunWriter
 from harness.subjects.kdump import disk as vmcoredisk
 from harness.subjects.kdump.plan import DISK, drive
@@ -24,7 +25,9 @@ def writer(tmp_path: Path) -> Iterator[RunWriter]:
     writer = RunWriter(tmp_path / "run", synthetic.plan(synthetic.scenario(), synthetic.prepared(kernels)))
     vmcoredisk.create(writer.directory, SIZE)
     yield writer
-    writer._journal.close()
+    writer.finish(
+        RunEnd(kind=EndKind.COMPLETE, t_s=1, epoch=2, phase=Phase.OFF, detail="every step was done", console_offset=0)
+    )
 
 
 def entries(writer: RunWriter) -> list[dict[str, object]]:

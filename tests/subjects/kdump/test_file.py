@@ -10,6 +10,7 @@ from goldens import compare
 from support.kdump_records import NAMES, Kdump, red
 from support.recorded import KDUMPS
 from support.verdicts import said
+from support.words import Told
 
 from harness.model.causes import Cause, Status
 
@@ -55,11 +56,11 @@ def test_an_empty_dump(raw: Kdump) -> None:
     red(raw.judge(), Cause.VMCORE_CORRUPT, "kdump: file")
 
 
-def test_less_than_was_written(raw: Kdump) -> None:
+def test_less_than_was_written(raw: Kdump, told: Told) -> None:
     """Nothing of the dump is missing, but something was behind it."""
     data = raw.file.read_bytes()
     raw.rewrite(data + b"more").rewrite(data, sealed=False)
-    assert "were written" in red(raw.judge(), Cause.VMCORE_INCOMPLETE, "kdump: file")
+    red(told(raw.judge()), Cause.VMCORE_INCOMPLETE, "kdump: file")
 
 
 @pytest.mark.parametrize("kept", [100, 5000, 0.5, 0.999])
@@ -94,9 +95,9 @@ def test_the_dump_of_another_kernel(raw: Kdump) -> None:
     assert "6.1.193-tiny" in red(raw.judge(), Cause.VMCORE_FOREIGN, "kdump: origin")
 
 
-def test_the_dump_of_another_build(raw: Kdump) -> None:
+def test_the_dump_of_another_build(raw: Kdump, told: Told) -> None:
     raw.edit_memory(b"BUILD-ID=ef5", b"BUILD-ID=ef6", count=-1)
-    assert "build id" in red(raw.judge(), Cause.VMCORE_FOREIGN, "kdump: origin")
+    red(told(raw.judge()), Cause.VMCORE_FOREIGN, "kdump: origin")
 
 
 def test_the_dump_of_another_run(raw: Kdump) -> None:
@@ -114,12 +115,11 @@ def test_another_runs_task_crashed(raw: Kdump) -> None:
     assert "hX0badcafe" in red(raw.judge(), Cause.VMCORE_FOREIGN, "kdump: crash")
 
 
-def test_the_panic_of_another_cause(raw: Kdump) -> None:
+def test_the_panic_of_another_cause(raw: Kdump, told: Told) -> None:
     raw.edit_memory(
         b"panic - not syncing: sysrq triggered crash", b"panic - not syncing: Attempted to kill in!", count=-1
     )
-    text = red(raw.judge(), Cause.WRONG_CRASH, "kdump: crash")
-    assert "Attempted to kill" in text
+    red(told(raw.judge()), Cause.WRONG_CRASH, "kdump: crash")
 
 
 def test_a_crash_before_the_injected_one(raw: Kdump) -> None:
@@ -133,9 +133,9 @@ def test_another_task_crashed(raw: Kdump) -> None:
     red(raw.judge(), Cause.WRONG_CRASH, "kdump: crash")
 
 
-def test_a_log_that_the_capture_kernel_read_otherwise(raw: Kdump) -> None:
+def test_a_log_that_the_capture_kernel_read_otherwise(raw: Kdump, told: Told) -> None:
     raw.edit("vmcore-dmesg.txt", "Run /init as init process", "Run /sbin as init process")
-    assert "makedumpfile read another log" in red(raw.judge(), Cause.VMCORE_CORRUPT, "kdump: crash")
+    red(told(raw.judge()), Cause.VMCORE_CORRUPT, "kdump: crash")
 
 
 def test_no_crash_knows_the_injected_crash_from_another(raw: Kdump) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.kdump_records import Kdump, red
+from support.words import Told
 
 from harness.model.causes import Cause
 
@@ -13,14 +14,8 @@ def test_a_filter_of_another_level(filtered: Kdump) -> None:
     red(filtered.judge(), Cause.VMCORE_FILTER, "kdump: filter")
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "word"),
-    [
-        ("Excluded pages", "Existing pages", "left out nothing"),
-        ("Free pages", "Free pictures", "free pages"),
-    ],
-)
-def test_a_report_that_does_not_fit(filtered: Kdump, old: str, new: str, word: str) -> None:
+@pytest.mark.parametrize(("old", "new"), [("Excluded pages", "Existing pages"), ("Free pages", "Free pictures")])
+def test_a_report_that_does_not_fit(filtered: Kdump, told: Told, old: str, new: str) -> None:
     name = filtered.only(kind="captured")["body_file"]
     filtered.edit(name, old, new)
-    assert word in red(filtered.judge(), Cause.VMCORE_FILTER, "kdump: filter")
+    red(told(filtered.judge()), Cause.VMCORE_FILTER, "kdump: filter")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from support.kdump_records import Kdump, red
 from support.verdicts import said
+from support.words import Told
 
 from harness.model.causes import Cause, Status
 from harness.model.verdict import Verdict
@@ -50,7 +51,7 @@ def test_a_trigger_without_effect_accuses_nobody(raw: Kdump) -> None:
     assert (verdict.status, verdict.cause) == (Status.ERROR, Cause.GUEST_ERROR), said(verdict)
 
 
-def test_the_capture_kernel_ends_half_way(raw: Kdump) -> None:
+def test_the_capture_kernel_ends_half_way(raw: Kdump, told: Told) -> None:
     """A reset while it copies: what is there of the dump is kept under another name, and is no dump."""
     entries = raw.entries
     place = next(number for number, entry in enumerate(entries) if entry.get("kind") == "progress")
@@ -58,8 +59,7 @@ def test_the_capture_kernel_ends_half_way(raw: Kdump) -> None:
     raw.file.rename(raw.path / "vmcore.incomplete")
     raw.entries = [*entries[: place + 1], {**vmcore, "file": "vmcore.incomplete"}]
     raw.edit_json("end.json", kind="reset", detail="the machine was reset", epoch=2, phase="capture kernel")
-    text = red(raw.judge(), Cause.VMCORE_INCOMPLETE, "kdump: capture")
-    assert "bytes were written of a /proc/vmcore of 3" in text
+    red(told(raw.judge()), Cause.VMCORE_INCOMPLETE, "kdump: capture")
 
 
 @pytest.mark.parametrize(

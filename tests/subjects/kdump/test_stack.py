@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 
 from support.kdump_records import Kdump, red, without_note
+from support.words import Told
 
 from harness.model.causes import Cause
 
@@ -14,9 +15,9 @@ def test_a_cpu_without_registers(raw: Kdump) -> None:
     red(raw.judge(), Cause.CPU_NOTES, "kdump: cpus")
 
 
-def test_another_number_of_cpus(raw: Kdump) -> None:
+def test_another_number_of_cpus(raw: Kdump, told: Told) -> None:
     raw.edit_plan(lambda plan: plan["scenario"]["machine"].update(cpus=2))
-    assert "1 CPUs, the machine has 2" in red(raw.judge(), Cause.CPU_NOTES, "kdump: cpus")
+    red(told(raw.judge()), Cause.CPU_NOTES, "kdump: cpus")
 
 
 def test_a_stack_of_nonsense(raw: Kdump) -> None:

@@ -7,18 +7,13 @@ from collections.abc import Callable
 import pytest
 from support.records import Copy
 from support.verdicts import verdict_is
+from support.words import Told
 
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 MADE = "placement-made-map"
-
-
 TWIN = "placement-low-hole-twin"
-
-
 FAIL, ERROR = Status.FAIL, Status.ERROR
 
 
@@ -31,27 +26,27 @@ def kernel_code(copy: Copy, epoch: int) -> str:
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
-def test_a_kernel_that_is_too_low(copy_of: CopyOf, epoch: int) -> None:
+def test_a_kernel_that_is_too_low(copy_of: CopyOf, told: Told, epoch: int) -> None:
     copy = copy_of(MADE)
     line = kernel_code(copy, epoch)
     verdict = iomem(copy, epoch, line, "  00fff000-02000000 : Kernel code").judge()
-    verdict_is(verdict, FAIL, Cause.KERNEL_MISPLACED, epoch, "lies at 0xfff000-", "below 0x1000000")
+    verdict_is(told(verdict), FAIL, Cause.KERNEL_MISPLACED, epoch, "0xfff000", "0x1000000")
 
 
-def test_a_kernel_over_what_is_occupied(copy_of: CopyOf) -> None:
+def test_a_kernel_over_what_is_occupied(copy_of: CopyOf, told: Told) -> None:
     copy = copy_of(MADE)
     line = kernel_code(copy, 1)
     verdict = iomem(copy, 1, line, "  18000000-19000000 : Kernel code").judge()
-    verdict_is(verdict, FAIL, Cause.KERNEL_MISPLACED, 1, "over ACPIMemoryNVS at 0x8000000-0x8003fff")
+    verdict_is(told(verdict), FAIL, Cause.KERNEL_MISPLACED, 1, "ACPIMemoryNVS", "0x8000000-0x8003fff")
 
 
-def test_a_kernel_that_does_not_say_where_it_is(copy_of: CopyOf) -> None:
+def test_a_kernel_that_does_not_say_where_it_is(copy_of: CopyOf, told: Told) -> None:
     copy = copy_of(MADE)
     text = copy.read(copy.fact_file(2, "iomem"))
     for line in text.splitlines():
         if "Kernel " in line:
             copy.edit(copy.fact_file(2, "iomem"), f"{line}\n", "")
-    verdict_is(copy.judge(), ERROR, Cause.MISSING_REPORT, None, "no /proc/iomem with a kernel in it from epoch 2")
+    verdict_is(told(copy.judge()), ERROR, Cause.MISSING_REPORT, None, "/proc/iomem")
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
@@ -61,6 +56,6 @@ def test_a_page_allocation_failure(copy_of: CopyOf, epoch: int) -> None:
     verdict_is(copy.judge(), FAIL, Cause.PAGE_ALLOCATION_FAILED, epoch, "order:10")
 
 
-def test_the_twin_is_below_16_mib(copy_of: CopyOf) -> None:
+def test_the_twin_is_below_16_mib(copy_of: CopyOf, told: Told) -> None:
     verdict = copy_of(TWIN).judge()
-    verdict_is(verdict, FAIL, Cause.KERNEL_MISPLACED, 1, "the kernel of epoch 1 lies at 0xa00000-", "below 0x1000000")
+    verdict_is(told(verdict), FAIL, Cause.KERNEL_MISPLACED, 1, "0xa00000", "0x1000000")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from support.pagetable_records import LOGBOOK_AT, MEMATTR, MEMATTR_AT, Made, changed, code_page, logbook_page, looked
 from support.recorded_tables import KERNELS, recorded
+from support.words import Told
 
 from harness.evidence.pagetable import pagetables
 from harness.evidence.pagetable import walk as paging
@@ -27,9 +28,9 @@ def said(check: Check) -> str:
     return "\n".join([check.summary, *(item.text for item in check.evidence)])
 
 
-def unproved(check: Check, text: str) -> None:
+def unproved(check: Check, *values: str) -> None:
     assert (check.status, check.cause) == (Status.ERROR, Cause.SETUP_NOT_PROVED)
-    assert text in check.summary
+    assert [value for value in values if value not in check.summary] == []
 
 
 def data_page(capture: Capture) -> Leaf:
@@ -41,12 +42,14 @@ def data_page(capture: Capture) -> Leaf:
 
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("level", LEVELS)
-def test_real_tables_hold_every_rule(name: str, level: EfiPages) -> None:
+def test_real_tables_hold_every_rule(name: str, told: Told, level: EfiPages) -> None:
     check = checked(looked(name, level), level)
     assert check.status is Status.PASS
     assert ("5-level" if "5level" in name else "4-level") in check.summary
-    assert "1815 pages in epoch 1" in check.summary
-    assert "the kernel's own dump agrees, 1815 pages against" in said(check)
+    told(check)
+    assert "1815" in check.summary
+    told(check)
+    assert "1815" in said(check)
 
 
 def test_the_verdict_of_a_run_is_this_check() -> None:
@@ -61,7 +64,7 @@ def test_the_verdict_of_a_run_is_this_check() -> None:
 
 
 @pytest.mark.parametrize("half", ["1:1", "window"])
-def test_one_global_page_is_a_fail_that_names_it(half: str) -> None:
+def test_one_global_page_is_a_fail_that_names_it(half: str, told: Told) -> None:
     capture, _ = recorded(NAME)
     page = code_page(capture)
     if half == "1:1":
@@ -71,7 +74,8 @@ def test_one_global_page_is_a_fail_that_names_it(half: str) -> None:
     made = looked(NAME, "no-global", captures={1: changed(capture, page.tables[-1], GLOBAL)}, dump=False)
     check = checked(made)
     assert (check.status, check.cause, check.epoch) == (Status.FAIL, Cause.EFI_PAGE_GLOBAL, 1)
-    assert "1 of 1815 pages of EFI's mappings are global" in check.summary
+    told(check)
+    assert "1815" in check.summary
     assert str(page.range) in check.summary
     assert f"{page.range} -> {page.physical:#x} ro x GLB" in check.evidence[0].text
     assert "RuntimeServicesCode" in check.evidence[0].text
@@ -91,13 +95,13 @@ def writable_code(capture: Capture) -> Capture:
     return changed(capture, code_page(capture).tables[-1], WRITABLE)
 
 
-def test_a_page_that_is_writable_and_executable_is_a_fail() -> None:
+def test_a_page_that_is_writable_and_executable_is_a_fail(told: Told) -> None:
     capture, _ = recorded(NAME)
     made = looked(NAME, "wx-free", captures={1: writable_code(capture)}, dump=False)
     check = checked(made, EfiPages.WX_FREE)
     assert (check.status, check.cause, check.epoch) == (Status.FAIL, Cause.EFI_PAGE_WX, 1)
     assert f"{code_page(capture).range} -> {code_page(capture).physical:#x} RW x" in said(check)
-    assert "the kernel found the Memory Attributes Table" in said(check)
+    told(check)
     assert checked(made).status is Status.PASS
     executable = changed(capture, data_page(capture).tables[-1], NX)
     assert (
@@ -106,7 +110,7 @@ def test_a_page_that_is_writable_and_executable_is_a_fail() -> None:
     )
 
 
-def test_many_wrong_pages_are_shown_as_few_ranges() -> None:
+def test_many_wrong_pages_are_shown_as_few_ranges(told: Told) -> None:
     capture, _ = recorded(NAME)
     leaves = capture.leaves()
     assert isinstance(leaves, tuple)
@@ -114,12 +118,13 @@ def test_many_wrong_pages_are_shown_as_few_ranges() -> None:
     for leaf in leaves:
         spoiled = changed(spoiled, leaf.tables[-1], GLOBAL)
     check = checked(looked(NAME, "no-global", captures={1: spoiled}, dump=False))
-    assert "1815 of 1815 pages" in check.summary
+    told(check)
+    assert "1815" in check.summary
     assert len(check.evidence) < 12
-    assert "more such ranges" in said(check)
+    told(check)
 
 
-def test_after_kexec_the_call_is_named_and_what_the_kernel_said_of_the_table() -> None:
+def test_after_kexec_the_call_is_named_and_what_the_kernel_said_of_the_table(told: Told) -> None:
     capture, _ = recorded(NAME)
     made = looked(NAME, "wx-free", epochs=2, captures={2: writable_code(capture)}, dump=False)
     check = checked(made, EfiPages.WX_FREE)
@@ -127,18 +132,18 @@ def test_after_kexec_the_call_is_named_and_what_the_kernel_said_of_the_table() -
     assert check.summary.endswith(", after kexec (file)")
     dropped = made.files["console.log"].replace(b"MEMATTR=0x3e1f8000", b"MEMATTR=0xffffffffffffffff")
     made.files["console.log"] = dropped
-    assert "put the Memory Attributes Table aside" in said(checked(made, EfiPages.WX_FREE))
+    told(checked(made, EfiPages.WX_FREE))
     made.files["console.log"] = dropped.replace(b"MEMATTR", b"Memattr")
-    assert "did not say that it found" in said(checked(made, EfiPages.WX_FREE))
+    told(checked(made, EfiPages.WX_FREE))
 
 
 # What would have to be proved, and is not: never a PASS, and never the kernel's fault.
 
 
-def test_a_step_that_never_was_proves_nothing() -> None:
+def test_a_step_that_never_was_proves_nothing(told: Told) -> None:
     made = looked(NAME, "no-global")
     made.drop(lambda entry: isinstance(entry, CommandEntry))
-    unproved(checked(made), "no step of the scenario looked at the page tables")
+    unproved(told(checked(made)))
 
 
 def test_a_guest_that_did_not_answer_is_a_missing_report() -> None:
@@ -159,16 +164,16 @@ def test_a_kernel_without_runtime_services_is_unsupported() -> None:
     assert "efi=noruntime" in check.hint
 
 
-def test_a_call_that_failed_proves_nothing() -> None:
+def test_a_call_that_failed_proves_nothing(told: Told) -> None:
     made = replaced(looked(NAME, "no-global"), {"runtime": "present", "rc": "1"}, b"write error: Invalid argument\n")
-    unproved(checked(made), "write error: Invalid argument")
+    unproved(told(checked(made)))
 
 
-@pytest.mark.parametrize(("subject", "text"), [("logbook", "logbook was not read"), ("page-tables", "were not read")])
-def test_what_was_not_sampled_proves_nothing(subject: str, text: str) -> None:
+@pytest.mark.parametrize("subject", ["logbook", "page-tables"])
+def test_what_was_not_sampled_proves_nothing(subject: str, told: Told) -> None:
     made = looked(NAME, "no-global")
     made.drop(lambda entry: isinstance(entry, SampleEntry) and entry.subject == subject)
-    unproved(checked(made), text)
+    unproved(told(checked(made)))
 
 
 def with_sample(made: Made, subject: str, data: bytes) -> Made:
@@ -180,106 +185,108 @@ def with_sample(made: Made, subject: str, data: bytes) -> Made:
     return made
 
 
-def test_the_logbook_counts_that_was_read_with_the_tables() -> None:
+def test_the_logbook_counts_that_was_read_with_the_tables(told: Told) -> None:
     """A later step of the epoch, such as a call with a fault, reads it again: on other tables, or for another run."""
     made = looked(NAME, "no-global")
     original, _ = recorded(NAME)
     assert checked(made).status is Status.PASS
     made.sample(1, Point.CALLED, "logbook", LOGBOOK_AT, logbook_page(original, hooked=False))
     assert checked(made).status is Status.PASS
-    unproved(checked(with_sample(made, "logbook", logbook_page(original, hooked=False))), "no call of SetVariable")
+    unproved(told(checked(with_sample(made, "logbook", logbook_page(original, hooked=False)))), "SetVariable")
 
 
 @pytest.mark.parametrize(
-    ("changes", "text"),
+    "changes",
     [
-        ({"calls": 0}, "no call of SetVariable by the kernel"),
-        ({"hooked": False}, "no call of SetVariable by the kernel"),
-        ({"nonce": "12345678"}, "no call of SetVariable by the kernel"),
-        ({"offset": -(2**47)}, "not canonical"),
-        ({"offset": 0x4000_0000}, "the hook's own address"),
-        ({"offset": -(2**20)}, "outside the driver"),
+        {"calls": 0},
+        {"hooked": False},
+        {"nonce": "12345678"},
+        {"offset": -(2**47)},
+        {"offset": 0x4000_0000},
+        {"offset": -(2**20)},
     ],
 )
-def test_a_logbook_that_tells_of_another_call_proves_nothing(changes: dict[str, int], text: str) -> None:
+def test_a_logbook_that_tells_of_another_call_proves_nothing(changes: dict[str, int], told: Told) -> None:
     capture, _ = recorded(NAME)
     made = looked(NAME, "no-global")
-    unproved(checked(with_sample(made, "logbook", logbook_page(capture, **changes))), text)  # type: ignore[arg-type]
+    unproved(told(checked(with_sample(made, "logbook", logbook_page(capture, **changes)))))  # type: ignore[arg-type]
 
 
-def test_a_damaged_logbook_proves_nothing() -> None:
-    unproved(checked(with_sample(looked(NAME, "no-global"), "logbook", bytes(4096))), "it was overwritten")
+def test_a_damaged_logbook_proves_nothing(told: Told) -> None:
+    unproved(told(checked(with_sample(looked(NAME, "no-global"), "logbook", bytes(4096)))))
 
 
-def test_tables_that_the_call_did_not_run_on_prove_nothing() -> None:
+def test_tables_that_the_call_did_not_run_on_prove_nothing(told: Told) -> None:
     capture, _ = recorded(NAME)
     elsewhere = 0x7000_0000
     other = Capture(elsewhere, capture.cr4, {**capture.pages, elsewhere: capture.pages[capture.cr3]})
     made = with_sample(looked(NAME, "no-global"), "page-tables", pagetables.encode(other))
-    unproved(checked(made), f"begin at {elsewhere:#x}, but the call ran on {capture.cr3:#x}")
+    unproved(told(checked(made)), f"{elsewhere:#x}", f"{capture.cr3:#x}")
 
 
-def test_tables_that_lead_elsewhere_prove_nothing() -> None:
+def test_tables_that_lead_elsewhere_prove_nothing(told: Told) -> None:
     capture, _ = recorded(NAME)
     page = code_page(capture)
     elsewhere = changed(capture, page.tables[-1], 1 << 20)
     made = with_sample(looked(NAME, "no-global", dump=False), "page-tables", pagetables.encode(elsewhere))
-    unproved(checked(made), "outside the driver")
+    unproved(told(checked(made)))
 
 
-def test_a_capture_that_lacks_a_table_proves_nothing() -> None:
+def test_a_capture_that_lacks_a_table_proves_nothing(told: Told) -> None:
     capture, _ = recorded(NAME)
     gone = code_page(capture).tables[-1] & ~4095
     cut = Capture(capture.cr3, capture.cr4, {at: page for at, page in capture.pages.items() if at != gone})
     made = with_sample(looked(NAME, "no-global"), "page-tables", pagetables.encode(cut))
-    unproved(checked(made), f"the table of PTEs at {gone:#x} cannot be read")
-    unproved(checked(with_sample(made, "page-tables", pagetables.encode(capture)[:-1])), "captured table pages")
+    unproved(told(checked(made)), f"{gone:#x}")
+    unproved(told(checked(with_sample(made, "page-tables", pagetables.encode(capture)[:-1]))))
 
 
-def test_reserved_bits_prove_nothing() -> None:
+def test_reserved_bits_prove_nothing(told: Told) -> None:
     capture, _ = recorded(NAME)
     leaves = capture.leaves()
     assert isinstance(leaves, tuple)
     large = next(leaf for leaf in leaves if leaf.level == 2)
     spoiled = changed(capture, large.tables[-1], 1 << 13)
-    unproved(checked(looked(NAME, "no-global", captures={1: spoiled}, dump=False)), "an entry with reserved bits")
+    unproved(told(checked(looked(NAME, "no-global", captures={1: spoiled}, dump=False))))
 
 
-def test_two_views_that_differ_prove_nothing() -> None:
+def test_two_views_that_differ_prove_nothing(told: Told) -> None:
     capture, text = recorded(NAME)
     made = looked(NAME, "no-global", captures={1: changed(capture, data_page(capture).tables[-1], GLOBAL)})
     check = checked(made)
-    unproved(check, "the page tables read from outside and debugfs differ")
-    assert "GLB NX RW (pte) in memory, NX RW (pte) in line" in said(check)
+    unproved(told(check))
+    told(check)
+    assert "GLB" in said(check)
     made = replaced(looked(NAME, "no-global"), {"runtime": "present", "rc": "0"}, text[:-30].encode())
-    unproved(checked(made), "page table dump")
+    unproved(told(checked(made)))
 
 
-def test_without_debugfs_only_both_views_is_unsupported() -> None:
+def test_without_debugfs_only_both_views_is_unsupported(told: Told) -> None:
     made = looked(NAME, "both-views", dump=False)
     check = checked(made, EfiPages.BOTH_VIEWS)
     assert (check.status, check.cause) == (Status.UNSUPPORTED, Cause.NO_CAPABILITY)
     other = checked(made)
     assert other.status is Status.PASS
-    assert "no page_tables/efi in debugfs to compare with" in said(other)
+    told(other)
+    assert "page_tables/efi" in said(other)
 
 
-def test_without_a_memattr_table_firmware_code_may_be_both() -> None:
+def test_without_a_memattr_table_firmware_code_may_be_both(told: Told) -> None:
     made = looked(NAME, "wx-free", dump=False)
     made.drop(lambda entry: isinstance(entry, FrameEntry) and entry.kind == "systab")
-    unproved(checked(made, EfiPages.WX_FREE), "firmware has no Memory Attributes Table")
+    unproved(told(checked(made, EfiPages.WX_FREE)))
 
 
 @pytest.mark.parametrize("epoch", [0, 1])
-def test_a_memattr_table_that_nobody_sampled_proves_nothing(epoch: int) -> None:
+def test_a_memattr_table_that_nobody_sampled_proves_nothing(epoch: int, told: Told) -> None:
     made = looked(NAME, "wx-free")
     made.drop(lambda it: isinstance(it, SampleEntry) and (it.subject, it.epoch) == ("memattr", epoch))
-    unproved(checked(made, EfiPages.WX_FREE), "was not sampled")
+    unproved(told(checked(made, EfiPages.WX_FREE)))
 
 
-def test_a_memattr_table_that_was_damaged_proves_nothing_about_the_mappings() -> None:
+def test_a_memattr_table_that_was_damaged_proves_nothing_about_the_mappings(told: Told) -> None:
     made = with_sample(looked(NAME, "wx-free"), "memattr", bytes(len(MEMATTR)))
-    unproved(checked(made, EfiPages.WX_FREE), f"Memory Attributes Table at {MEMATTR_AT:#x} was damaged")
+    unproved(told(checked(made, EfiPages.WX_FREE)), f"{MEMATTR_AT:#x}")
 
 
 def test_the_rules_look_at_rights_of_all_levels() -> None:
@@ -294,10 +301,10 @@ def test_the_rules_look_at_rights_of_all_levels() -> None:
     assert check.status is Status.PASS
 
 
-def test_five_levels_in_spite_of_no5lvl_prove_nothing() -> None:
+def test_five_levels_in_spite_of_no5lvl_prove_nothing(told: Told) -> None:
     four, five = (looked(name, "no-global") for name in (KERNELS[1], KERNELS[2]))
     for made in (four, five):
         epoch = made.plan.epochs[0].model_copy(update={"cmdline": "quiet no5lvl x"})
         made.plan = made.plan.model_copy(update={"epochs": (epoch,)})
     assert checked(four).status is Status.PASS
-    unproved(checked(five), "five levels of page tables although")
+    unproved(told(checked(five)))

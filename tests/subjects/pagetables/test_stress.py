@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from support.pagetable_records import LOGBOOK_AT, Made, logbook_page, planned
 from support.recorded_tables import KERNELS, recorded
+from support.words import Told
 
 from harness.judge.judge import judge
 from harness.model.causes import Cause, Status
@@ -45,10 +46,12 @@ def checked(made: Made) -> Check:
     return check_stress(made.observations)
 
 
-def test_all_content_right_is_a_pass() -> None:
+def test_all_content_right_is_a_pass(told: Told) -> None:
     check = checked(stressed())
     assert check.status is Status.PASS
-    assert "20 pairs of SetVariable and GetVariable on 4 CPUs, and 60 rounds" in check.summary
+    told(check)
+    assert "SetVariable" in check.summary
+    assert "GetVariable" in check.summary
     assert any(item.name == "stress" and item.status is Status.PASS for item in judge(stressed().record).checks)
 
 
@@ -60,59 +63,57 @@ def test_it_is_said_that_tcg_cannot_show_a_stale_entry() -> None:
 SPOILED = REPORT.replace("bad=0\naddress=0\nexpected=0\nfound=0", "bad=3\naddress=1063186432\nexpected=5\nfound=7", 1)
 
 
-def failed(made: Made, *words: str) -> None:
-    check = checked(made)
+def failed(check: Check, *values: str) -> None:
     assert (check.status, check.cause, check.epoch) == (Status.FAIL, Cause.EFI_STRESS, 1)
-    for word in words:
-        assert word in check.summary
+    assert [value for value in values if value not in check.summary] == []
 
 
-def test_a_page_with_other_content_is_a_fail_that_names_the_address() -> None:
-    failed(stressed(SPOILED), "process 0 found 3 words", "0x3f5ef000: 0x7 instead of 0x5")
+def test_a_page_with_other_content_is_a_fail_that_names_the_address(told: Told) -> None:
+    failed(told(checked(stressed(SPOILED))), "0x3f5ef000", "0x7", "0x5")
     verdict = judge(stressed(SPOILED).record)
     assert (verdict.status, verdict.cause) == (Status.FAIL, Cause.EFI_STRESS)
 
 
-def test_calls_that_failed_are_a_fail() -> None:
-    failed(stressed(REPORT.replace("failed=0\nfirst=0", "failed=4\nfirst=5")), "4 of 20 calls", "errno 5")
-    failed(stressed(REPORT.replace("failed=0\nfirst=0", "failed=4\nfirst=1000")), "read back other bytes")
+def test_calls_that_failed_are_a_fail(told: Told) -> None:
+    failed(told(checked(stressed(REPORT.replace("failed=0\nfirst=0", "failed=4\nfirst=5")))), "20")
+    failed(told(checked(stressed(REPORT.replace("failed=0\nfirst=0", "failed=4\nfirst=1000")))))
 
 
-def test_a_process_that_was_killed_is_a_fail() -> None:
-    failed(stressed(REPORT.replace("end=0", "end=11", 1)), "process 0 ended with status 0xb")
+def test_a_process_that_was_killed_is_a_fail(told: Told) -> None:
+    failed(told(checked(stressed(REPORT.replace("end=0", "end=11", 1)))), "0xb")
 
 
-def test_each_of_several_steps_counts() -> None:
+def test_each_of_several_steps_counts(told: Told) -> None:
     assert checked(stressed(again=REPORT)).summary.startswith("40 pairs")
-    failed(stressed(again=SPOILED), "process 0 found 3 words")
+    failed(told(checked(stressed(again=SPOILED))))
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "text"),
+    ("old", "new"),
     [
-        ("calls=20", "calls=19", "19 calls and 2 loaders instead of 20 and 2"),
-        (LOADER.format(n=1), "", "20 calls and 1 loaders instead of 20 and 2"),
-        ("cpus=4", "cpus=1", "the guest used 1 of 4 CPUs"),
-        ("error=0", "error=17", "loader 0 did not run (errno 17)"),
-        ("rounds=30", "rounds=0", "loader 0 did not run"),
+        ("calls=20", "calls=19"),
+        (LOADER.format(n=1), ""),
+        ("cpus=4", "cpus=1"),
+        ("error=0", "error=17"),
+        ("rounds=30", "rounds=0"),
     ],
 )
-def test_another_stress_than_was_asked_for_proves_nothing(old: str, new: str, text: str) -> None:
+def test_another_stress_than_was_asked_for_proves_nothing(old: str, told: Told, new: str) -> None:
     assert old in REPORT
     check = checked(stressed(REPORT.replace(old, new, 1)))
     assert (check.status, check.cause) == (Status.ERROR, Cause.SETUP_NOT_PROVED)
-    assert text in check.summary
+    told(check)
 
 
-def test_calls_that_never_came_to_firmware_prove_nothing() -> None:
+def test_calls_that_never_came_to_firmware_prove_nothing(told: Told) -> None:
     check = checked(stressed(hooked=(3, 22)))
     assert (check.status, check.cause) == (Status.ERROR, Cause.SETUP_NOT_PROVED)
-    assert "only 19 of 20 calls" in check.summary
+    told(check)
 
 
-def test_no_region_of_code_proves_nothing() -> None:
+def test_no_region_of_code_proves_nothing(told: Told) -> None:
     check = checked(stressed(fields={**FIELDS, "bytes": "0"}))
-    assert "no region of firmware's code" in check.summary
+    told(check)
     assert check.status is Status.ERROR
 
 
@@ -132,12 +133,12 @@ def test_a_guest_that_did_not_answer_is_a_missing_report() -> None:
     assert checked(made).cause is Cause.MISSING_REPORT
 
 
-def test_a_logbook_that_was_not_read_or_is_damaged_proves_nothing() -> None:
+def test_a_logbook_that_was_not_read_or_is_damaged_proves_nothing(told: Told) -> None:
     made = stressed()
     made.drop(lambda entry: isinstance(entry, SampleEntry))
-    assert "was not read before and after" in checked(made).summary
+    told(checked(made))
     made.sample(1, Point.CALLED, "logbook", LOGBOOK_AT, bytes(4096))
-    assert "it was overwritten" in checked(made).summary
+    told(checked(made))
 
 
 def test_a_scenario_without_the_step_proves_nothing() -> None:

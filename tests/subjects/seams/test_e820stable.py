@@ -9,15 +9,12 @@ import pytest
 from support.damage import expecting
 from support.records import Copy
 from support.verdicts import verdict_is
+from support.words import Told
 
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 FAIL, ERROR, UNSUPPORTED = Status.FAIL, Status.ERROR, Status.UNSUPPORTED
-
-
 LEVELS = "seams-five-levels"
 """Three kernels by kexec_file_load, two CPUs; the second has no5lvl."""
 
@@ -62,16 +59,17 @@ def test_the_e820_table_is_the_same(e820: Copy) -> None:
     assert verdict.headline.startswith("the e820 table has 16, 16, 16 entries over 2 kexecs")
 
 
-def test_the_e820_table_grows(e820: Copy) -> None:
+def test_the_e820_table_grows(e820: Copy, told: Told) -> None:
     give(e820, 3, with_setup_data(rows(e820, 3), 0x200000))
     verdict_is(
-        e820.judge(),
+        told(e820.judge()),
         FAIL,
         Cause.E820_GROWS,
         3,
-        "18 entries, 16 in the one before",
-        "new: 0x200000-0x20006f System RAM",
-        "epoch 1, from firmware: 16 entries",
+        "18",
+        "16",
+        "0x200000-0x20006f",
+        "16",
     )
 
 
@@ -82,16 +80,14 @@ def test_the_first_kexec_may_split(e820: Copy) -> None:
     assert e820.judge().status is Status.PASS
 
 
-def test_memory_gets_lost(e820: Copy) -> None:
+def test_memory_gets_lost(e820: Copy, told: Told) -> None:
     give(e820, 2, [row for row in rows(e820, 2) if row[0] != 0x100000])
-    verdict_is(
-        e820.judge(), FAIL, Cause.E820_CHANGED, 2, "0x100000-0x805fff is not System RAM, as it is in boot_params"
-    )
+    verdict_is(told(e820.judge()), FAIL, Cause.E820_CHANGED, 2, "0x100000-0x805fff", "boot_params")
 
 
-def test_memory_gets_another_type(e820: Copy) -> None:
+def test_memory_gets_another_type(e820: Copy, told: Told) -> None:
     give(e820, 3, [(start, size, 2 if start == 0x100000 else kind) for start, size, kind in rows(e820, 3)])
-    verdict_is(e820.judge(), FAIL, Cause.E820_CHANGED, 3, "0x100000-0x805fff is Reserved, as it is not in boot_params")
+    verdict_is(told(e820.judge()), FAIL, Cause.E820_CHANGED, 3, "0x100000-0x805fff", "boot_params")
 
 
 def test_the_first_kib_is_not_missed(e820: Copy) -> None:
@@ -100,9 +96,9 @@ def test_the_first_kib_is_not_missed(e820: Copy) -> None:
     assert e820.judge().status is Status.PASS
 
 
-def test_sysfs_shows_another_map(e820: Copy) -> None:
+def test_sysfs_shows_another_map(e820: Copy, told: Told) -> None:
     e820.edit(e820.fact_file(2, "memmap"), "0x100000-0x805fff System RAM\n", "")
-    verdict_is(e820.judge(), FAIL, Cause.E820_CHANGED, 2, "/sys/firmware/memmap shows other memory")
+    verdict_is(told(e820.judge()), FAIL, Cause.E820_CHANGED, 2, "/sys/firmware/memmap")
 
 
 @pytest.mark.parametrize("name", ["boot-params", "memmap"])

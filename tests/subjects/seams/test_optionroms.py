@@ -11,11 +11,7 @@ from support.verdicts import verdict_is
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 FAIL, ERROR, UNSUPPORTED = Status.FAIL, Status.ERROR, Status.UNSUPPORTED
-
-
 REGION = "seams-crash-region"
 """Three kernels; the second and the third with crashkernel= over setup_data of the first."""
 

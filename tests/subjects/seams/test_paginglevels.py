@@ -7,15 +7,12 @@ from collections.abc import Callable
 import pytest
 from support.records import Copy
 from support.verdicts import verdict_is
+from support.words import Told
 
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 FAIL, ERROR, UNSUPPORTED = Status.FAIL, Status.ERROR, Status.UNSUPPORTED
-
-
 LEVELS = "seams-five-levels"
 """Three kernels by kexec_file_load, two CPUs; the second has no5lvl."""
 
@@ -37,30 +34,30 @@ def control(copy: Copy, epoch: int, *, levels: int, cpu: int) -> None:
 
 
 @pytest.mark.parametrize(("epoch", "cpu", "wanted"), [(2, 0, 4), (2, 1, 4), (3, 0, 5), (3, 1, 5)])
-def test_a_cpu_on_other_levels(levels: Copy, epoch: int, cpu: int, wanted: int) -> None:
+def test_a_cpu_on_other_levels(levels: Copy, told: Told, epoch: int, cpu: int, wanted: int) -> None:
     control(levels, epoch, levels=9 - wanted, cpu=cpu)
-    verdict_is(levels.judge(), FAIL, Cause.PAGING_LEVELS, epoch, f"levels of page tables, wanted were {wanted}")
+    verdict_is(told(levels.judge()), FAIL, Cause.PAGING_LEVELS, epoch)
 
 
-def test_a_kernel_that_says_otherwise(levels: Copy) -> None:
+def test_a_kernel_that_says_otherwise(levels: Copy, told: Told) -> None:
     levels.edit(levels.fact_file(3, "processors"), " la57", "")
-    verdict_is(levels.judge(), FAIL, Cause.PAGING_LEVELS, 3, "the kernel says that it uses 4 levels, wanted were 5")
+    verdict_is(told(levels.judge()), FAIL, Cause.PAGING_LEVELS, 3)
 
 
-def test_a_machine_without_five_levels(levels: Copy) -> None:
+def test_a_machine_without_five_levels(levels: Copy, told: Told) -> None:
     for cpu in (0, 1):
         control(levels, 1, levels=4, cpu=cpu)
     levels.edit(levels.fact_file(1, "processors"), " la57", "")
-    verdict_is(levels.judge(), UNSUPPORTED, Cause.NO_CAPABILITY, 1, "it may be built so")
+    verdict_is(told(levels.judge()), UNSUPPORTED, Cause.NO_CAPABILITY, 1)
 
 
-def test_cr4_was_not_read(levels: Copy) -> None:
+def test_cr4_was_not_read(levels: Copy, told: Told) -> None:
     levels.drop(type="control", epoch=2)
-    verdict_is(levels.judge(), ERROR, Cause.MISSING_REPORT, 2, "CR4 or /proc/cpuinfo was not read")
+    verdict_is(told(levels.judge()), ERROR, Cause.MISSING_REPORT, 2, "/proc/cpuinfo")
 
 
-def test_a_kernel_that_cannot_read_the_page_tables_of_the_one_before(copy_of: CopyOf) -> None:
+def test_a_kernel_that_cannot_read_the_page_tables_of_the_one_before(copy_of: CopyOf, told: Told) -> None:
     """A real run, from 6.12 on five levels to 5.10, which is built for four: RSI in autopsy.json has bit 58."""
     copy = copy_of("seams-five-to-four-older")
     assert copy.json("autopsy.json")["cpus"][0]["cpu"]["general"]["rsi"] >> 58 == 1
-    verdict_is(copy.judge(), FAIL, Cause.TRIPLE_FAULT, 2, "kexec segment kernel+")
+    verdict_is(told(copy.judge()), FAIL, Cause.TRIPLE_FAULT, 2)

@@ -6,21 +6,20 @@ from collections.abc import Callable
 
 from support.records import Copy
 from support.verdicts import verdict_is
+from support.words import Told
 
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 FAIL, ERROR, UNSUPPORTED = Status.FAIL, Status.ERROR, Status.UNSUPPORTED
 
 
-def test_no_table_without_a_reason(copy_of: CopyOf) -> None:
+def test_no_table_without_a_reason(copy_of: CopyOf, told: Told) -> None:
     """UNSUPPORTED needs its reason; a sample that went missing is no missing table."""
     verdict = copy_of("esrt-no-table").drop(type="note").judge()
-    verdict_is(verdict, ERROR, Cause.MISSING_REPORT, 1, "was not sampled at the hand-off")
+    verdict_is(told(verdict), ERROR, Cause.MISSING_REPORT, 1)
 
 
-def test_no_table_without_systab(copy_of: CopyOf) -> None:
+def test_no_table_without_systab(copy_of: CopyOf, told: Told) -> None:
     verdict = copy_of("esrt-no-table").drop(kind="systab").judge()
-    verdict_is(verdict, ERROR, Cause.MISSING_REPORT, 1, "did not report the configuration tables")
+    verdict_is(told(verdict), ERROR, Cause.MISSING_REPORT, 1)

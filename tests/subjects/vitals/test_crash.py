@@ -39,8 +39,6 @@ def test_a_report_without_a_backtrace_shows_none() -> None:
 
 
 CopyOf = Callable[[str], Copy]
-
-
 FAIL, ERROR, UNSUPPORTED = Status.FAIL, Status.ERROR, Status.UNSUPPORTED
 
 

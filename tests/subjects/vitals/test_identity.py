@@ -8,12 +8,11 @@ import pytest
 from support.damage import PASSED, hello
 from support.records import Copy, Edit
 from support.verdicts import verdict_is
+from support.words import Told
 
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 FAIL, ERROR, UNSUPPORTED = Status.FAIL, Status.ERROR, Status.UNSUPPORTED
 
 
@@ -29,68 +28,61 @@ def second_hello(copy: Copy) -> None:
     copy.entries = entries
 
 
-IDENTITIES: dict[str, tuple[Edit, Status, Cause, str]] = {
+IDENTITIES: dict[str, tuple[Edit, Status, Cause]] = {
     "same-boot-id": (
         lambda copy: copy.change({"fields": {"boot_id": _boot_id(copy, 1)}}, kind="hello", epoch=2),
         FAIL,
         Cause.OLD_KERNEL,
-        "epoch 2: it is the kernel of epoch 1 again: the boot id is the same",
     ),
-    "old-epoch-number": (hello(2, epoch="1"), FAIL, Cause.OLD_KERNEL, "epoch 2: its command line says epoch 1"),
+    "old-epoch-number": (hello(2, epoch="1"), FAIL, Cause.OLD_KERNEL),
     "other-release": (
         hello(2, release="6.1.0-55-amd64"),
         FAIL,
         Cause.WRONG_KERNEL,
-        "epoch 2: 6.1.0-55-amd64 is running, planned was 6.1.0-56-cloud-amd64",
     ),
     "other-build": (
         lambda copy: copy.edit(str(copy.only(kind="hello", epoch=2)["body_file"]), "2026-11-16", "2026-11-15"),
         FAIL,
         Cause.WRONG_KERNEL,
-        "epoch 2: another build is running",
     ),
-    "not-by-kexec": (hello(2, loader="0x21"), FAIL, Cause.OLD_KERNEL, "type_of_loader is 0x21: a kexec did not"),
-    "booted-twice": (second_hello, FAIL, Cause.BOOT_LOOP, "epoch 2: it booted twice"),
+    "not-by-kexec": (hello(2, loader="0x21"), FAIL, Cause.OLD_KERNEL),
+    "booted-twice": (second_hello, FAIL, Cause.BOOT_LOOP),
     "cmdline": (
         lambda copy: copy.edit(copy.fact_file(2, "cmdline"), "panic=0", "panic=1"),
         ERROR,
         Cause.SETUP_NOT_PROVED,
-        "panic=1",
     ),
     "hello-gone": (
         lambda copy: copy.drop(kind="hello", epoch=2),
         ERROR,
         Cause.MISSING_REPORT,
-        "epoch 2: its guest agent never reported",
     ),
-    "hello-lacks-boot-id": (hello(2, boot_id=""), ERROR, Cause.MISSING_REPORT, "epoch 2: its report lacks boot_id"),
+    "hello-lacks-boot-id": (hello(2, boot_id=""), ERROR, Cause.MISSING_REPORT),
     "cmdline-gone": (
         lambda copy: copy.drop(kind="fact", epoch=2, name="cmdline"),
         ERROR,
         Cause.MISSING_REPORT,
-        "epoch 2: it did not report /proc/cmdline",
     ),
     "up-gone": (
         lambda copy: copy.drop(kind="up", epoch=2),
         ERROR,
         Cause.MISSING_REPORT,
-        "epoch 2: its guest agent never said that it was done",
     ),
 }
 
 
 @pytest.mark.parametrize("case", IDENTITIES)
-def test_identity(copy_of: CopyOf, case: str) -> None:
-    edit, status, cause, words = IDENTITIES[case]
+def test_identity(copy_of: CopyOf, told: Told, case: str) -> None:
+    edit, status, cause = IDENTITIES[case]
     copy = copy_of(PASSED)
     edit(copy)
-    verdict_is(copy.judge(), status, cause, 2, words)
+    verdict_is(told(copy.judge()), status, cause, 2)
 
 
-def test_first_kernel_by_a_kexec(copy_of: CopyOf) -> None:
+def test_first_kernel_by_a_kexec(copy_of: CopyOf, told: Told) -> None:
     copy = copy_of(PASSED)
     hello(1, loader="0xd0")(copy)
-    verdict_is(copy.judge(), FAIL, Cause.OLD_KERNEL, 1, "a kexec started it, not the EFI agent")
+    verdict_is(told(copy.judge()), FAIL, Cause.OLD_KERNEL, 1)
 
 
 def test_last_epoch_never_reported(copy_of: CopyOf) -> None:

@@ -8,12 +8,11 @@ import pytest
 from support.damage import PASSED, another_memory_type
 from support.records import Copy, Edit
 from support.verdicts import verdict_is
+from support.words import Told
 
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 FAIL, ERROR, UNSUPPORTED = Status.FAIL, Status.ERROR, Status.UNSUPPORTED
 
 
@@ -31,50 +30,47 @@ def _plan_table(**values: object) -> Edit:
     return edit
 
 
-SETUPS: dict[str, tuple[Edit, Cause, str]] = {
-    "memory-type": (another_memory_type, Cause.SETUP_NOT_PROVED, "as LoaderData, planned was BootServicesData"),
-    "no-guid": (_without_guid, Cause.SETUP_NOT_PROVED, "the system table does not list its GUID b122a263"),
+SETUPS: dict[str, tuple[Edit, Cause]] = {
+    "memory-type": (another_memory_type, Cause.SETUP_NOT_PROVED),
+    "no-guid": (_without_guid, Cause.SETUP_NOT_PROVED),
     "other-address": (
         lambda copy: copy.edit(str(copy.only(kind="systab")["body_file"]), "0x39fff100", "0x39ffe100"),
         Cause.SETUP_NOT_PROVED,
-        "the system table has it at 0x39ffe100, but 0x39fff100 was sampled",
     ),
-    "not-below": (_plan_table(below=0x39FFF000), Cause.SETUP_NOT_PROVED, "not below 0x39fff000"),
-    "not-at": (_plan_table(below=None, at=0x39FFE000), Cause.SETUP_NOT_PROVED, "not at 0x39ffe000"),
-    "no-systab": (lambda copy: copy.drop(kind="systab"), Cause.MISSING_REPORT, "did not report the system table"),
-    "no-memmap": (lambda copy: copy.drop(kind="memmap"), Cause.MISSING_REPORT, "memory map is missing"),
-    "no-handoff": (lambda copy: copy.drop(kind="handoff"), Cause.MISSING_REPORT, "never reported the hand-off"),
+    "not-below": (_plan_table(below=0x39FFF000), Cause.SETUP_NOT_PROVED),
+    "not-at": (_plan_table(below=None, at=0x39FFE000), Cause.SETUP_NOT_PROVED),
+    "no-systab": (lambda copy: copy.drop(kind="systab"), Cause.MISSING_REPORT),
+    "no-memmap": (lambda copy: copy.drop(kind="memmap"), Cause.MISSING_REPORT),
+    "no-handoff": (lambda copy: copy.drop(kind="handoff"), Cause.MISSING_REPORT),
     "no-sample": (
         lambda copy: copy.drop(type="sample", point="handoff"),
         Cause.MISSING_REPORT,
-        "it was never read back from outside",
     ),
     "other-syscall": (
         lambda copy: copy.change({"fields": {"syscall": "load"}}, kind="loaded", epoch=2),
         Cause.SETUP_NOT_PROVED,
-        "the guest of epoch 2 says that it loaded by 'load', planned was file",
     ),
 }
 
 
 @pytest.mark.parametrize("case", SETUPS)
-def test_setup(copy_of: CopyOf, case: str) -> None:
-    edit, cause, words = SETUPS[case]
+def test_setup(copy_of: CopyOf, told: Told, case: str) -> None:
+    edit, cause = SETUPS[case]
     copy = copy_of(PASSED)
     edit(copy)
-    verdict_is(copy.judge(), ERROR, cause, 3, words)
+    verdict_is(told(copy.judge()), ERROR, cause, 3)
 
 
-def test_unknown_parameter(copy_of: CopyOf) -> None:
+def test_unknown_parameter(copy_of: CopyOf, told: Told) -> None:
     copy = copy_of("kexec-add-efi-memmap")
     number = copy.print(1, 'Unknown kernel command line parameters "add_efi_memmap x=1", will be passed to user space.')
     verdict_is(
-        copy.judge(),
+        told(copy.judge()),
         UNSUPPORTED,
         Cause.NO_CAPABILITY,
         2,
-        "does not know its parameter add_efi_memmap",
-        f"unknown to the kernel of epoch 1 @console.log:{number}",
+        "add_efi_memmap",
+        f"console.log:{number}",
     )
 
 

@@ -16,8 +16,8 @@ from support.synthetic import NONCE, hypervisor, kernel, plan, prepared, scenari
 
 from harness.evidence.ranges import Range
 from harness.evidence.tables.configtable import parse_array
-from harness.machine.feed import Happening, Line, Source
 from harness.machine.frame import Frame
+from harness.machine.happenings import Happening, Line, Source
 from harness.model import guids
 from harness.model.plan import Plan
 from harness.model.record import Point

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from support.records import Copy
 from support.verdicts import check_of, verdict_is
+from support.words import Told
 from support.xen_records import (
     BGRT,
     KEPT_BGRT,
@@ -15,30 +16,28 @@ from support.xen_records import (
 from harness.model.causes import Cause, Status
 
 CopyOf = Callable[[str], Copy]
-
-
 FAIL, ERROR = Status.FAIL, Status.ERROR
 
 
-def test_an_image_that_xen_did_not_take_out(copy_of: CopyOf) -> None:
+def test_an_image_that_xen_did_not_take_out(copy_of: CopyOf, told: Told) -> None:
     def pointer(data: bytearray) -> None:
         data[40:48] = (0x3E51E018).to_bytes(8, "little")
 
     copy = rewrite(copy_of(BGRT), "samples/1-up-bgrt-table.bin", pointer)
-    verdict_is(copy.judge(), FAIL, Cause.XEN_TABLE_LOST, None, "left the BGRT pointing to 0x3e51e018")
+    verdict_is(told(copy.judge()), FAIL, Cause.XEN_TABLE_LOST, None, "0x3e51e018")
     copy.edit(copy.fact_file(1, "bgrt"), "absent", "version=1")
-    verdict_is(copy.judge(), FAIL, Cause.XEN_TABLE_UNPROTECTED, None, "dom0 shows a BGRT image from 0x3e51e018")
+    verdict_is(told(copy.judge()), FAIL, Cause.XEN_TABLE_UNPROTECTED, None, "0x3e51e018")
 
 
-def test_an_image_that_dom0_shows_although_there_is_none(copy_of: CopyOf) -> None:
+def test_an_image_that_dom0_shows_although_there_is_none(copy_of: CopyOf, told: Told) -> None:
     copy = copy_of(BGRT)
     copy.edit(copy.fact_file(1, "bgrt"), "absent", "version=1")
-    verdict_is(copy.judge(), FAIL, Cause.TABLE_REFUSED, None, "the BGRT has no image any more")
+    verdict_is(told(copy.judge()), FAIL, Cause.TABLE_REFUSED, None)
 
 
-def test_a_dom0_that_reserves_what_is_not_its_own(copy_of: CopyOf) -> None:
+def test_a_dom0_that_reserves_what_is_not_its_own(copy_of: CopyOf, told: Told) -> None:
     verdict = copy_of(KEPT_BGRT).judge()
-    verdict_is(verdict, FAIL, Cause.XEN_RESERVE, None, "WARNING in efi_mem_reserve")
+    verdict_is(told(verdict), FAIL, Cause.XEN_RESERVE, None, "WARNING", "efi_mem_reserve")
     assert check_of(verdict, "xen_table").status is Status.PASS
 
 

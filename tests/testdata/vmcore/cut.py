@@ -3,12 +3,13 @@
 ``python cut.py NAME VMCORE KALLSYMS``: VMCORE is a copy of /proc/vmcore, KALLSYMS the crashed kernel's /proc/kallsyms.
 Writes NAME.kdump, by ``makedumpfile -c -d 0`` from a small ELF core to which the pages that makedumpfile itself asks
 for are added, and NAME.kallsyms, the symbols that its
-backtrace names. The kernels were crashed by ``echo c >/proc/sysrq-trigger`` in a shell renamed to ``h4rness``, on two
+backtrace names. The kernels were crashed by ``echo c >/proc/sysrq-trigger`` in process 1, on two
 CPUs, in QEMU; the dumps taken by ``cat /proc/vmcore`` in the capture kernel.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import subprocess
@@ -18,9 +19,8 @@ from pathlib import Path
 
 from harness.evidence.code import kallsyms
 from harness.evidence.code.symbols import SymbolTable
-from harness.evidence.vmcore import Dump
-from harness.evidence.vmcore.task import plausibility
-from harness.subjects.kdump.vmcorefile import opened
+from harness.evidence.vmcore import Dump, open_dump
+from harness.subjects.kdump.stack import names_on_stack
 
 _PAGE = 4096
 
@@ -30,7 +30,8 @@ def main(name: str, vmcore: Path, symbols: Path) -> None:
     here = Path(__file__).parent
     table = kallsyms.parse(symbols.read_bytes().rstrip(b"\0").decode(errors="replace"))
     assert isinstance(table, SymbolTable)
-    with opened(vmcore) as dump:
+    with vmcore.open("rb", buffering=0) as file:
+        dump = open_dump(lambda offset, size: os.pread(file.fileno(), size, offset), vmcore.stat().st_size)
         assert isinstance(dump, Dump)
         pages, frames = touched(dump, table)
         note = b"".join(
@@ -69,21 +70,20 @@ def main(name: str, vmcore: Path, symbols: Path) -> None:
 def touched(dump: Dump, table: SymbolTable) -> tuple[dict[int, bytes], set[str]]:
     """The pages that the log and the backtrace need, and the names in the backtrace."""
     pages: dict[int, bytes] = {}
-    read = dump.read_phys
+    read = dump.pages.read
 
-    def recording(address: int, size: int) -> object:
+    def recording(address: int, size: int) -> bytes | None:
         for pfn in range(address // _PAGE, (address + size - 1) // _PAGE + 1):
             page = dump.page(pfn)
             if isinstance(page, bytes):
                 pages[pfn] = page
         return read(address, size)
 
-    dump._memory._read_physical = recording  # type: ignore[union-attr]
+    dump.pages.read = recording  # type: ignore[method-assign]
     log = dump.dmesg()
     assert isinstance(log, tuple)
-    found = plausibility(dump, log, table, "h4rness")
-    assert not found.doubts, found.doubts
-    named = {frame.text.partition("+")[0] for frame in found.frames} | {found.rip.partition("+")[0]}
+    (cpu,) = (cpu for cpu in dump.notes if cpu.pid == 1)
+    named = {name.partition("+")[0] for name in (table.text(cpu.registers["rip"]), *names_on_stack(dump, cpu, table))}
     return pages, named
 
 
