@@ -215,7 +215,7 @@ def parse(data: bytes) -> EntryPoint | Defect:
             TABLE_WORDS,
             "class OneTable(Value):\n",
             'class Smbios3Request(Placement):\n    """An SMBIOS 3 entry point."""\n\n'
-            "    most: Size = Field(default=4096, ge=1, le=2**20, description='Bytes of the structures.')\n\n\n{0}",
+            "    most: Size = Field(default=1024, ge=1, le=2**20, description='Bytes of the structures.')\n\n\n{0}",
         ),
         (
             TABLE_WORDS,
