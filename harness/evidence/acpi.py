@@ -1,4 +1,4 @@
-"""ACPI tables through RSDP and XSDT (ACPI spec 6.5, sections 5.2.5 to 5.2.8), out of recorded memory."""
+"""ACPI tables through RSDP and XSDT (ACPI 6.5, 5.2.5 to 5.2.8), out of recorded memory."""
 
 from __future__ import annotations
 

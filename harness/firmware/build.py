@@ -21,7 +21,7 @@ COMPILER_FLAGS = (
     "-std=c11",
     "-ffreestanding",
     "-fshort-wchar",
-    # Firmware's interrupt handlers run on the same stack (UEFI spec 2.10, section 2.3.4).
+    # Firmware's interrupt handlers run on the same stack (UEFI 2.10, 2.3.4).
     "-mno-red-zone",
     # No vector registers: the kernel's stub calls back into the agent, and nothing here needs them.
     "-mgeneral-regs-only",

@@ -17,7 +17,7 @@ from harness.model.plan import FirmwareFiles
 NV_DATA_GUID = uuid.UUID("fff12b8d-7696-4c8b-a985-2747075b4f50")
 """gEfiSystemNvDataFvGuid: the file system of a firmware volume that holds variables."""
 _VOLUME_HEADER = struct.Struct("<16s16sQ4s")
-"""The begin of EFI_FIRMWARE_VOLUME_HEADER (PI spec 1.8, volume 3, section 3.2.1), up to its signature."""
+"""The begin of EFI_FIRMWARE_VOLUME_HEADER (PI 1.8, volume 3, 3.2.1), up to its signature."""
 _WRONG_FILE = "give the *_VARS*.fd file that belongs to the firmware, as CODE.fd:VARS.fd"
 
 

@@ -1,4 +1,4 @@
-"""GUIDs of configuration tables (include/linux/efi.h; UEFI spec 2.10, section 4.6), in lower case."""
+"""GUIDs of configuration tables (include/linux/efi.h; UEFI 2.10, 4.6), in lower case."""
 
 from __future__ import annotations
 

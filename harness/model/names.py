@@ -15,7 +15,7 @@ class TpmInterface(StrEnum):
 
 
 class MemoryType(StrEnum):
-    """EFI_MEMORY_TYPE (UEFI spec 2.10, section 7.2.1), by the names the spec uses."""
+    """EFI_MEMORY_TYPE (UEFI 2.10, 7.2.1), by the names the spec uses."""
 
     RESERVED = "reserved"
     LOADER_DATA = "loader-data"

@@ -47,13 +47,15 @@ class Shell:
 
 
 @contextmanager
-def running(script: str, tmp_path: Path, *, sys: Path | None = None, path: str = "") -> Iterator[Shell]:
+def running(
+    script: str, tmp_path: Path, *, sys: Path | None = None, path: str = "", files: Path = FILES
+) -> Iterator[Shell]:
     """Run ``script`` after the guest's functions; it is killed at the end of the block."""
     master, terminal = pty.openpty()
     # As in the guest, where nothing is sent before the hello: what comes before link_open is not echoed.
     tty.setraw(terminal)
     environment = {"PATH": path or os.environ["PATH"], "work": str(tmp_path / "work"), "sys": str(sys or tmp_path)}
-    text = _PRELUDE.format(nonce=NONCE, files=FILES) + script
+    text = _PRELUDE.format(nonce=NONCE, files=files) + script
     process = subprocess.Popen(["busybox", "sh", "-c", text, "sh", os.ttyname(terminal)], env=environment)
     try:
         yield Shell(master, Decoder(), [])

@@ -1,6 +1,6 @@
 """The drivers of a firmware file (OVMF_CODE.fd) and their names, to recognise one in memory.
 
-Volumes, files and sections: PI specification 1.8, volume 3, chapters 2 and 3. OVMF keeps its drivers in one LZMA
+Volumes, files and sections: PI 1.8, volume 3, 2 and 3. OVMF keeps its drivers in one LZMA
 section (GUID ee4e5898...). RELEASE builds carry no debug path in an image, but each file has a name section.
 """
 

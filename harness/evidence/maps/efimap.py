@@ -1,4 +1,4 @@
-"""The EFI memory map (UEFI spec 2.10, section 7.2.3) and the part of it that Linux shows after boot."""
+"""The EFI memory map (UEFI 2.10, 7.2.3) and the part of it that Linux shows after boot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Boot Graphics Resource Table (ACPI spec 6.5, section 5.2.23), its image, and what Linux shows of them."""
+"""The Boot Graphics Resource Table (ACPI 6.5, 5.2.23), its image, and what Linux shows of them."""
 
 from __future__ import annotations
 

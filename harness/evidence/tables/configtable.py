@@ -1,4 +1,4 @@
-"""The list of configuration tables (UEFI spec 2.10, section 4.6): as the EFI agent tells it, as it lies in memory."""
+"""The list of configuration tables (UEFI 2.10, 4.6): as the EFI agent tells it, as it lies in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The EFI System Resource Table (UEFI spec 2.10, section 23.4) and what Linux shows of it in sysfs."""
+"""The EFI System Resource Table (UEFI 2.10, 23.4) and what Linux shows of it in sysfs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The EFI Memory Attributes Table (UEFI spec 2.10, section 4.6.4): header and sanity."""
+"""The EFI Memory Attributes Table (UEFI 2.10, 4.6.4): header and sanity."""
 
 from __future__ import annotations
 

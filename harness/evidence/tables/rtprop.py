@@ -1,4 +1,4 @@
-"""EFI_RT_PROPERTIES_TABLE (UEFI spec 2.10, section 4.6.2): which runtime services firmware says it has.
+"""EFI_RT_PROPERTIES_TABLE (UEFI 2.10, 4.6.2): which runtime services firmware says it has.
 
 Linux takes the 8 bytes once, at boot, and ANDs the mask into its own (efi_config_parse_tables(),
 drivers/firmware/efi/efi.c). No file shows the mask. What shows is its effect: without GetVariable and

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* ACPI tables, installed through EFI_ACPI_TABLE_PROTOCOL (UEFI spec 2.10, 20.2). */
+/* ACPI tables, installed through EFI_ACPI_TABLE_PROTOCOL (UEFI 2.10, 20.2). */
 #ifndef HARNESS_AGENT_ACPI_H
 #define HARNESS_AGENT_ACPI_H
 

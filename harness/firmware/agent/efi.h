@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the agent needs of the UEFI specification, 2.10. Names are the specification's, so they can be looked up there;
+ * What the agent needs of the UEFI 2.10. Names are the specification's, so they can be looked up there;
  * the section is given at each group. Members that are never called are plain pointers that keep the layout.
  */
 #ifndef HARNESS_AGENT_EFI_H
@@ -271,7 +271,7 @@ struct EFI_ACPI_TABLE_PROTOCOL { /* 20.2 */
 	void *UninstallAcpiTable;
 };
 
-/* ACPI specification 6.5, sections 5.2.5.3 and 5.2.6; all fields little-endian and unaligned */
+/* ACPI 6.5, 5.2.5.3 and 5.2.6; all fields little-endian and unaligned */
 typedef struct {
 	char Signature[8];
 	UINT8 Checksum;

@@ -4,7 +4,7 @@
 #include "agent.h"
 #include "frame.h"
 
-/* EFI_FIRMWARE_VOLUME_HEADER, PI specification 1.7, volume 3, 3.2.1 */
+/* EFI_FIRMWARE_VOLUME_HEADER, PI 1.7, volume 3, 3.2.1 */
 #define VOLUME_LENGTH 32
 #define VOLUME_SIGNATURE 40
 #define VOLUME_HEADER_LENGTH 48

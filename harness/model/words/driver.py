@@ -32,7 +32,7 @@ class FirmwareArch(StrEnum):
 
 
 class Service(StrEnum):
-    """The runtime services that can be hooked (UEFI spec 2.10, section 8)."""
+    """The runtime services that can be hooked (UEFI 2.10, 8)."""
 
     SET_VARIABLE = "set-variable"
     GET_TIME = "get-time"

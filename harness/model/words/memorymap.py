@@ -20,7 +20,7 @@ _SPLIT = 0xB000_0000
 
 
 class RangeType(StrEnum):
-    """EFI_MEMORY_TYPE (UEFI spec 2.10, section 7.2.1) by the names the spec uses, and ``hole`` for memory that the map
+    """EFI_MEMORY_TYPE (UEFI 2.10, 7.2.1) by the names the spec uses, and ``hole`` for memory that the map
     does not list at all.
     """
 

@@ -19,7 +19,7 @@ TABLE_OFFSET = 0x100
 MAX_CONTENT_BYTES = 4 * 2**20
 _GUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 ALL_SERVICES = 0x3FFF
-"""Every bit of EFI_RT_PROPERTIES_TABLE.RuntimeServicesSupported (UEFI spec 2.10, section 4.6.2)."""
+"""Every bit of EFI_RT_PROPERTIES_TABLE.RuntimeServicesSupported (UEFI 2.10, 4.6.2)."""
 
 
 class TableName(StrEnum):
@@ -74,24 +74,24 @@ class Placement(Value):
 
 
 class EsrtRequest(Placement):
-    """An EFI System Resource Table (UEFI spec 2.10, section 23.4) that the EFI agent installs, canaries round it."""
+    """An EFI System Resource Table (UEFI 2.10, 23.4) that the EFI agent installs, canaries round it."""
 
     entries: int = Field(default=3, ge=1, le=96, description="Number of ESRT entries (40 bytes each).")
 
 
 class BgrtRequest(Placement):
-    """A Boot Graphics Resource Table (ACPI spec 6.5, section 5.2.23). The placement is that of its image."""
+    """A Boot Graphics Resource Table (ACPI 6.5, 5.2.23). The placement is that of its image."""
 
     width: int = Field(default=96, ge=1, le=1024, description="Width of the image in pixels, 3 bytes each.")
     height: int = Field(default=96, ge=1, le=1024, description="Height of the image in pixels.")
 
 
 class MemAttrRequest(Placement):
-    """A copy of firmware's own EFI Memory Attributes Table (UEFI spec 2.10, section 4.6.4)."""
+    """A copy of firmware's own EFI Memory Attributes Table (UEFI 2.10, 4.6.4)."""
 
 
 class RtPropRequest(Placement):
-    """An EFI_RT_PROPERTIES_TABLE (UEFI spec 2.10, section 4.6.2): which runtime services firmware has."""
+    """An EFI_RT_PROPERTIES_TABLE (UEFI 2.10, 4.6.2): which runtime services firmware has."""
 
     mask: int = Field(
         default=ALL_SERVICES,
