@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.model.base import PAGE_BYTES
+from harness.model.page import PAGE_BYTES
 
 __all__ = ["PAGE_BYTES", "Range", "align_down", "align_up", "merged", "without"]
 

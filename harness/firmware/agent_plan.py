@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.model.base import PAGE_BYTES
+from harness.model.page import PAGE_BYTES
 from harness.model.plan import FirmwareFiles, Plan, TablePlan
 from harness.model.words.driver import FirmwareArch, RuntimePlan
 from harness.model.words.memorymap import MemoryPlan, RangePlan

@@ -21,8 +21,6 @@ from pydantic_core import CoreSchema, core_schema
 if TYPE_CHECKING:
     from harness.model.scenario import Scenario
 
-PAGE_BYTES = 4096
-"""Of x86 and of EFI: everywhere the same, and only here."""
 _SIZE = re.compile(r"(?P<number>0x[0-9a-fA-F]{1,16}|[0-9]{1,19})\s*(?P<unit>|B|KiB|MiB|GiB|K|M|G)")
 _FACTOR = {"": 1, "B": 1, "KiB": 2**10, "K": 2**10, "MiB": 2**20, "M": 2**20, "GiB": 2**30, "G": 2**30}
 

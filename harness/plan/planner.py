@@ -9,8 +9,8 @@ from pathlib import Path
 from harness.errors import InputError
 from harness.evidence.tables.kinds import KINDS
 from harness.firmware.agent_plan import FwCfgFile, fw_cfg_files
-from harness.model.base import PAGE_BYTES
 from harness.model.kernel import HypervisorImage, KernelImage
+from harness.model.page import PAGE_BYTES
 from harness.model.plan import (
     TPM_CHARDEV,
     Accel,

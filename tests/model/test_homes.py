@@ -102,7 +102,7 @@ def test_a_word(trees: Mapping[str, ast.Module], word: str, home: str) -> None:
 
 
 def test_the_size_of_a_page(trees: Mapping[str, ast.Module]) -> None:
-    assert page_sizes(trees) == ["model/base.py"]
+    assert page_sizes(trees) == ["model/page.py"]
 
 
 def test_the_window_that_linux_maps_firmware_into(trees: Mapping[str, ast.Module]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from harness.model.base import PAGE_BYTES, MisplacedError
+from harness.model.base import MisplacedError
+from harness.model.page import PAGE_BYTES
 from harness.model.words.kdump import CrashKernelStep
 from harness.model.words.kexec import KexecStep, NextKernel
 from harness.model.words.memorymap import KernelPlaced, ram

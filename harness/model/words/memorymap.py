@@ -9,7 +9,8 @@ from typing import Protocol
 
 from pydantic import Field, model_validator
 
-from harness.model.base import PAGE_BYTES, Address, ExpectationValue, Size, Value
+from harness.model.base import Address, ExpectationValue, Size, Value
+from harness.model.page import PAGE_BYTES
 
 MAX_RANGES = 256
 """The agent keeps them in a table of its own (harness/firmware/agent/plan.h)."""

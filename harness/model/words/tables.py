@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from harness.model import guids
-from harness.model.base import PAGE_BYTES, Address, ExpectationValue, Size, Value
+from harness.model.base import Address, ExpectationValue, Size, Value
 from harness.model.names import MemoryType
+from harness.model.page import PAGE_BYTES
 
 if TYPE_CHECKING:
     from harness.model.scenario import Scenario
