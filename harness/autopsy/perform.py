@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.autopsy.atlas import Naming, make_chart
+from harness.autopsy.looks import COMMAND_S, look_once, view_of, watch
 from harness.clock import Deadline
 from harness.errors import HarnessError, HostError, SilentQemuError
 from harness.evidence import printk, vmcoreinfo
@@ -24,15 +25,10 @@ from harness.evidence.ranges import PAGE_BYTES
 from harness.machine.happenings import Line
 from harness.machine.machine import Machine
 from harness.machine.memory import Memory
-from harness.machine.registers import read_registers
 from harness.model.autopsy import Act, Autopsy, Call, CallSource, Cpu, CpuReport, Owner, Place
 from harness.record.observations import Observations
 
 TOTAL_S = 10.0
-COMMAND_S = 2.0
-"""For one QMP command: QEMU answers in milliseconds, or not at all."""
-_LOOKS = 8
-_GAP_S = 0.12
 _NMI_S = 1.0
 _STACK_BYTES = 8192
 _LOG_LINES = 30
@@ -139,24 +135,17 @@ class _Autopsy:
         self._found.status = self._machine.qmp.status(timeout_s=COMMAND_S)
         return ""
 
-    def _registers(self) -> tuple[Cpu, ...] | Defect:
-        return read_registers(self._machine.qmp, timeout_s=COMMAND_S)
-
     def _watch(self) -> str:
         """Registers, several times, with the CPUs running between."""
         found, feed = self._found, self._machine.feed
         began_s, console_bytes = feed.now_s(), self._machine.console.size_bytes
         found.ran = found.status == "running"
         failure = ""
-        for number in range(_LOOKS if found.ran else 1):
-            if number:
-                feed.until(lambda: False, Deadline.after(_GAP_S))
-            with self._memory.stopped():
-                cpus = self._registers()
-            if isinstance(cpus, Defect):
-                failure = cpus.text
-                break
-            found.looks.append(cpus)
+        for seen in watch(self._machine, self._memory, running=found.ran):
+            if isinstance(seen, Defect):
+                failure = seen.text
+            else:
+                found.looks.append(seen)
         found.watched_s = feed.now_s() - began_s
         found.console_bytes = self._machine.console.size_bytes - console_bytes
         return failure
@@ -164,7 +153,7 @@ class _Autopsy:
     def _look(self) -> str:
         """The CPUs once more, all at one moment: places, stacks, and the kernel's log."""
         with self._memory.stopped():
-            cpus = self._registers()
+            cpus = look_once(self._machine, self._memory)
             if isinstance(cpus, Defect):
                 return cpus.text
             read = self._read
@@ -294,11 +283,6 @@ def _call(found: Return, place: Place, callee: str) -> Call:
     behind = {"address": place.address + 1, "offset": None if place.offset is None else place.offset + 1}
     place = place.model_copy(update=behind)
     return Call(stack_address=found.stack_address, place=place, source=source, callee=callee)
-
-
-def view_of(cpu: Cpu, read: Callable[[int, int], bytes]) -> View:
-    """Memory as a CPU sees it, through the kernel's tables when it is in user space."""
-    return View(read, cpu.cr3, paged=cpu.paging, la57=cpu.la57, nxe=cpu.nxe, kernel=cpu.cpl == 3)
 
 
 def kernel_log(atlas: Atlas, view: View) -> tuple[printk.Record, ...] | Defect:

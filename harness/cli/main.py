@@ -24,15 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _status(arguments: Sequence[str] | None, both: Outputs) -> int:
     try:
-        options = _parser().parse_args(arguments)
-    except SystemExit as end:  # --help and --version (0), bad arguments (2)
-        return end.code if isinstance(end.code, int) else Exit.USAGE
-    except KeyboardInterrupt:
-        return _interrupted()
-    try:
+        options = _parser().parse_args(arguments)  # it imports the command's module
         both.out.spare = getattr(options, "spare_output", False)
         with _threads_told():
             return int(options.action(options))
+    except SystemExit as end:  # --help and --version (0), bad arguments (2)
+        return end.code if isinstance(end.code, int) else Exit.USAGE
     except HarnessError as error:
         return explain(error)
     except KeyboardInterrupt:

@@ -22,6 +22,7 @@ from harness.report import text
 from harness.report.formats import TEXT
 from harness.report.progress import LiveProgress, PlainProgress
 from harness.report.results import untested
+from harness.session.again import RUNS, Given
 from harness.session.assembly import Choices, default_jobs, make_workshop, this_host
 from harness.session.session import Options, Session
 from harness.session.stops import stops
@@ -46,7 +47,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Options of every command that starts machines."""
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where records go (runs/)")
+    parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="where records go (runs/)")
     parser.add_argument("--accel", default="auto", metavar="auto|kvm|tcg", help="accelerator (auto: try KVM, else TCG)")
     parser.add_argument("--offline", action="store_true", help="use nothing but the cache")
     parser.add_argument("--time-factor", type=float, default=1.0, metavar="N", help="give every phase N times as long")
@@ -101,10 +102,23 @@ def _machines(
         jobs = options.jobs or default_jobs(host, total)
         workshop = make_workshop(setting.places(options), replace(choices, jobs=jobs), progress.message, host)
         check_writable(options.runs)
-        settings = Options(options.runs, jobs, issues, text.render, host.memory_available_bytes)
+        memory_bytes = host.memory_available_bytes
+        settings = Options(options.runs, jobs, issues, text.render, memory_bytes, given(options, choices).command)
         session = Session(workshop, settings, progress)
         with stops(session):
             return session.run(variants, options.repeat), session
+
+
+def given(options: argparse.Namespace, choices: Choices) -> Given:
+    """What the user gave, for the command that makes one of the runs again."""
+    return Given(
+        choices=choices,
+        overrides=setting.overrides(options),
+        scenarios=options.scenarios,
+        kernels=options.kernels,
+        runs=options.runs,
+        known_issues=not options.no_known_issues,
+    )
 
 
 def _progress(total: int, *, quiet_stdout: bool) -> LiveProgress | PlainProgress:

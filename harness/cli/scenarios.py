@@ -10,7 +10,8 @@ from pathlib import Path
 from harness.cli import setting
 from harness.cli.exits import Exit
 from harness.errors import ScenarioErrors
-from harness.load.scenarios import find_files, load_files
+from harness.load.named import registry_names, unknown
+from harness.load.scenarios import Files, find_files
 from harness.load.schema import schema_text
 
 
@@ -58,7 +59,12 @@ def check(options: argparse.Namespace) -> Exit:
     roots = options.files or [setting.places(options).scenarios]
     files = [file for root in roots for file in find_files(root)]
     try:
-        found = load_files(files)
+        read = Files.read(files)
+        found = read.variants()
+        names = registry_names(setting.places(options).kernels)
+        unnamed = tuple(unknown(read.documents, found, names)) if names is not None else ()
+        if unnamed:
+            raise ScenarioErrors(unnamed)
     except ScenarioErrors as error:
         if not options.json:
             raise

@@ -54,9 +54,17 @@ def variants(options: argparse.Namespace) -> tuple[Variant, ...]:
     Raises:
         InputError: bad files, patterns or overrides.
     """
-    overrides = Overrides(
+    return load_selection(places(options).scenarios, options.patterns, overrides(options))
+
+
+def overrides(options: argparse.Namespace) -> Overrides:
+    """What replaces the matrix and single values.
+
+    Raises:
+        InputError: a ``--set`` that is none.
+    """
+    return Overrides(
         kernels=tuple(options.kernel),
         firmware=tuple(options.firmware),
         sets=tuple(parse_set(text) for text in options.sets),
     )
-    return load_selection(places(options).scenarios, options.patterns, overrides)

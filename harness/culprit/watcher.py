@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from harness.autopsy.atlas import Naming, make_chart
-from harness.autopsy.perform import view_of
+from harness.autopsy.looks import view_of
 from harness.clock import Deadline
 from harness.errors import HarnessError
 from harness.evidence.code.culprit import changed

@@ -60,8 +60,8 @@ class Changes:
         )
 
 
-def expand(document: Document, changes: Changes) -> tuple[list[tuple[str, Scenario]], list[Mistake]]:
-    """The scenarios of a file, each with what stands in the brackets of its id, and every mistake."""
+def expand(document: Document, changes: Changes) -> tuple[list[tuple[matrix.Cell, Scenario]], list[Mistake]]:
+    """The scenarios of a file, each with its point of the matrix, and every mistake."""
     axes, wrong_axes = matrix.axes_of(document, changes.axes)
     wrong_axes += matrix.use_mistakes(document)
     mistakes = [*_key_mistakes(document), *_id_mistakes(document), *wrong_axes, *_unfit_axes(document, changes)]
@@ -79,7 +79,7 @@ def expand(document: Document, changes: Changes) -> tuple[list[tuple[str, Scenar
         # What the parser refused has become an empty value: one mistake for it is enough.
         mistakes += [mistake for mistake in found if (mistake.line, mistake.column) not in refused]
         if scenario is not None:
-            scenarios.append((cell.label, scenario))
+            scenarios.append((cell, scenario))
     return scenarios, mistakes
 
 

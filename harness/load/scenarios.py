@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.errors import InputError, Mistake, ScenarioErrors
 from harness.load.expand import Changes, expand, file_keys
+from harness.load.matrix import Scalar
 from harness.load.overrides import Overrides
 from harness.load.reading import yaml12
 from harness.load.reading.document import Document
@@ -26,6 +27,8 @@ class Variant:
     file: str
     line: int
     """The line of ``id`` in the file, from 1."""
+    axes: tuple[tuple[str, Scalar], ...] = ()
+    """Its point of the matrix: the axes in the order of the id, each with its value."""
 
 
 def find_files(root: Path) -> tuple[Path, ...]:
@@ -100,7 +103,10 @@ class Files:
         for document in self.documents:
             found, wrong = expand(document, changes)
             line = document.spots[("id",)].line if found else 0
-            variants += [Variant(f"{one.id}[{label}]", one, document.file, line) for label, one in found]
+            variants += [
+                Variant(f"{one.id}[{cell.label}]", one, document.file, line, tuple(cell.values.items()))
+                for cell, one in found
+            ]
             mistakes += wrong
         if mistakes:
             raise ScenarioErrors(tuple(dict.fromkeys(mistakes)))

@@ -33,6 +33,14 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class MisplacedError(ValueError):
+    """A value is right by itself and not beside others. ``path`` leads to it from the value that was validated."""
+
+    def __init__(self, path: tuple[str | int, ...], message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 class StepValue(Value):
     """A step: a mapping with one key."""
 

@@ -137,6 +137,8 @@ class Plan(Value):
     """Eight lower case hexadecimal digits, new for each run."""
     scenario: Scenario
     scenario_file: str = ""
+    command: tuple[str, ...] = ()
+    """The command line that runs this variant again, a word each; empty where none does, and in older plans."""
     firmware: FirmwareFiles
     accel: Accel
     accel_reason: str

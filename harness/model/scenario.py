@@ -13,6 +13,7 @@ from harness.model.base import Size, Value, short_forms
 from harness.model.names import TpmInterface
 from harness.model.words import xen
 from harness.model.words.expectations import AnyExpectation, Expectation
+from harness.model.words.fitting import misfits
 from harness.model.words.kdump import CaptureStep, CrashKernelStep, CrashStep
 from harness.model.words.kexec import KexecOptions, KexecStep, NextKernel, Syscall
 from harness.model.words.memorymap import MemoryRequest, outside_mistake
@@ -216,6 +217,13 @@ class Scenario(Value):
         wrong = next(filter(None, (item.vacuous(self) for item in self.expect)), None)
         if wrong:
             raise ValueError(wrong)
+        return self
+
+    @model_validator(mode="after")
+    def _fits(self) -> Scenario:
+        wrong = next(misfits(self), None)
+        if wrong is not None:
+            raise wrong
         return self
 
     @property

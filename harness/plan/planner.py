@@ -77,7 +77,14 @@ class Prepared:
 
 
 def make_plan(
-    *, run_id: str, nonce: str, variant: str, scenario: Scenario, scenario_file: str, prepared: Prepared
+    *,
+    run_id: str,
+    nonce: str,
+    variant: str,
+    scenario: Scenario,
+    scenario_file: str,
+    prepared: Prepared,
+    command: tuple[str, ...] = (),
 ) -> Plan:
     """The complete plan of one run."""
     epochs = _epochs(scenario, prepared, nonce)
@@ -91,6 +98,7 @@ def make_plan(
         nonce=nonce,
         scenario=scenario,
         scenario_file=scenario_file,
+        command=command,
         firmware=prepared.firmware,
         accel=prepared.accel,
         accel_reason=prepared.accel_reason,

@@ -107,15 +107,17 @@ def _untested(items: list[pytest.Item]) -> int:
     return sum(isinstance(item, ScenarioItem) and item.not_testable for item in items)
 
 
+def overrides(config: pytest.Config) -> Overrides:
+    """What ``--kernel`` and ``--firmware`` replace."""
+    return Overrides(kernels=tuple(config.getoption("--kernel")), firmware=tuple(config.getoption("--firmware")))
+
+
 class ScenarioFile(pytest.File):
     """One YAML file; its variants are the items."""
 
     def collect(self) -> Iterator[pytest.Item]:
         """The variants of the file, with --kernel and --firmware applied."""
-        overrides = Overrides(
-            kernels=tuple(self.config.getoption("--kernel")), firmware=tuple(self.config.getoption("--firmware"))
-        )
-        for variant in load_files([self.path], overrides):
+        for variant in load_files([self.path], overrides(self.config)):
             yield ScenarioItem.from_parent(self, name=variant.id, variant=variant)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]

@@ -8,9 +8,11 @@ from harness.errors import InputError
 from harness.load.scenarios import Variant
 from harness.model.causes import Cause, Status
 from harness.model.verdict import Verdict
+from harness.pytest_plugin import items
 from harness.pytest_plugin.items import VerdictError, said
 from harness.record.store import check_writable, stored_text
 from harness.report import text
+from harness.session.again import Given
 from harness.session.assembly import Choices, make_workshop, this_host
 from harness.session.places import Places
 from harness.session.session import Options, Session
@@ -46,9 +48,12 @@ def _session(config: pytest.Config) -> Session:
         runs = config.getoption("--runs")
         check_writable(runs)
         issues = () if config.getoption("--no-known-issues") else places.known_issues()
-        host = this_host()
-        workshop = make_workshop(places, choices(config), lambda _message: None, host)
-        options = Options(runs, 1, issues, text.render, host.memory_available_bytes)
+        host, chosen = this_host(), choices(config)
+        workshop = make_workshop(places, chosen, lambda _message: None, host)
+        given = Given(
+            chosen, items.overrides(config), runs=runs, known_issues=not config.getoption("--no-known-issues")
+        )
+        options = Options(runs, 1, issues, text.render, host.memory_available_bytes, given.command)
         config.stash[_SESSION] = Session(workshop, options, Silent())
     return config.stash[_SESSION]
 

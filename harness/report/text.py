@@ -48,10 +48,19 @@ def render(verdict: Verdict, plan: Plan | None = None) -> str:
         lines += _wrap(f"times: {times}", "  ", hang=2)
     if verdict.run_dir:
         lines += ["", f"  record: {verdict.run_dir}", f"  judge it again: harness judge {shlex.quote(verdict.run_dir)}"]
-    if plan is not None:
-        kernel = shlex.quote(plan.scenario.kernel)
-        lines.append(f"  run it again: harness run {plan.scenario.id} --kernel {kernel}")
+    if plan is not None and (again := _again(plan)):
+        lines.append(f"  run it again: {shlex.join(again)}")
     return "\n".join(lines) + "\n"
+
+
+def _again(plan: Plan) -> Sequence[str]:
+    """The command that runs the plan's variant again. Of an older plan that was kept in its variant's name; what is in
+    no file has none.
+    """
+    if plan.command or not plan.scenario_file.endswith((".yaml", ".yml")):
+        return plan.command
+    scenario = plan.scenario
+    return ("harness", "run", plan.variant, "--kernel", scenario.kernel, "--firmware", scenario.firmware_name)
 
 
 def summary(verdicts: Sequence[Verdict], *, not_run: int = 0) -> str:

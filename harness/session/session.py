@@ -44,6 +44,8 @@ class Options:
     """Makes ``verdict.txt`` of a verdict."""
     memory_bytes: int | None = None
     """What the host has free for guests; None for no limit."""
+    command: Callable[[Variant], tuple[str, ...]] = lambda _variant: ()
+    """The command line that runs a variant again; empty where none does."""
     probe: Callable[[Stage, Point], None] = lambda _stage, _point: None
     """Called when the watched memory of a run has been sampled."""
 
@@ -201,6 +203,7 @@ class Session:
             scenario=variant.scenario,
             scenario_file=variant.file,
             prepared=prepared,
+            command=self._options.command(variant),
         )
         directory = (self._options.runs / run_id).resolve()
         feeds: list[Feed] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from harness.evidence import efistatus
 from harness.machine.feed import Failure
 from harness.machine.frame import Frame
 from harness.machine.happenings import Closed, Event, Happening, HelperExited, Line, Match, Source, ended_how
@@ -83,8 +84,11 @@ def _lost(happening: Happening) -> Failure | None:
 def _frame(before: State, after: State, frame: Frame, happening: Happening) -> Failure | None:
     if frame.kind == "error":
         what, status = frame.fields.get("what", "?"), frame.fields.get("status") or frame.fields.get("rc") or "?"
-        who = "the EFI agent" if after.epoch == 0 or after.phase is Phase.STUB else "the guest agent"
-        return Failure(EndKind.GUEST_ERROR, f"{who} reports: {what} (status {status})", happening)
+        if after.epoch == 0 or after.phase is Phase.STUB:
+            detail = f"the EFI agent reports: {what} (status {efistatus.with_name(status)})"
+        else:
+            detail = f"the guest agent reports: {what} (status {status})"
+        return Failure(EndKind.GUEST_ERROR, detail, happening)
     if frame.kind == "ready" and before.epoch > 0:
         detail = "firmware is running again: the EFI agent reported READY after a kernel had been started"
         return Failure(EndKind.BACK_IN_FIRMWARE, detail, happening)

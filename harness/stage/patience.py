@@ -1,4 +1,4 @@
-"""Hang or slow: is a guest that has used up its time still at work?
+"""Hang or slow: whether a guest that has used up its time is still at work.
 
 The rule: when a budget ends, the guest is watched for a second. One that has reported a crash, or stands still, or
 circles in one place, hangs. One that prints, runs a program, or goes through many functions is slow, and gets half of
@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.autopsy.atlas import Naming, make_chart
-from harness.autopsy.perform import COMMAND_S, view_of
-from harness.clock import Deadline
+from harness.autopsy.looks import COMMAND_S, view_of, watch
 from harness.errors import HostError
 from harness.evidence import crash, klog
 from harness.evidence.code.autopsy import Progress, progress
@@ -21,15 +20,12 @@ from harness.evidence.defect import Defect
 from harness.machine.happenings import Source
 from harness.machine.machine import Machine
 from harness.machine.memory import Memory
-from harness.machine.registers import read_registers
 from harness.model.autopsy import Cpu, Place
 from harness.record.observations import Observations
 
 EXTENSIONS = 2
 EXTENSION = 0.5
 """Of the budget, each."""
-_LOOKS = 8
-_GAP_S = 0.12
 
 
 def still_moving(machine: Machine, observations: Observations, *, epoch: int, naming: Naming) -> Progress:
@@ -44,25 +40,21 @@ def still_moving(machine: Machine, observations: Observations, *, epoch: int, na
     feed = machine.feed
     cursor, console_bytes = feed.cursor(), machine.console.size_bytes
     memory = Memory(machine.qmp, machine.directory, timeout_s=COMMAND_S)
-    looks: list[tuple[Cpu, ...]] = []
+    watched: list[tuple[Cpu, ...]] = []
     try:
         running = machine.qmp.status(timeout_s=COMMAND_S) == "running"
-        for number in range(_LOOKS if running else 0):
-            if number:
-                feed.until(lambda: False, Deadline.after(_GAP_S))
-            with memory.stopped():
-                cpus = read_registers(machine.qmp, timeout_s=COMMAND_S)
+        for cpus in watch(machine, memory, running=True) if running else ():
             if isinstance(cpus, Defect):
                 return Progress(False, f"it cannot be looked at: {cpus}")
-            looks.append(cpus)
+            watched.append(cpus)
         said = machine.console.size_bytes - console_bytes
         frames = sum(happening.source is Source.LINK for happening in feed.since(cursor))
-        seen = _Places(observations, epoch, naming).of(looks, memory)
+        seen = _Places(observations, epoch, naming).of(watched, memory)
     except HostError as error:
         return Progress(False, f"it cannot be looked at: {error.message}")
     crashed = bool(crash.find(_own_lines(observations, epoch)))
     return progress(
-        seen, operands=_operands(looks), console_bytes=said, frames=frames, crashed=crashed, running=running
+        seen, operands=_operands(watched), console_bytes=said, frames=frames, crashed=crashed, running=running
     )
 
 

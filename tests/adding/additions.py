@@ -291,7 +291,7 @@ KIND = Kind(
     ),
 )
 
-CRASH_TABLE = "evidence/crash/formats_faults.py"
+CRASH_TABLE = "evidence/crash/formats/faults.py"
 CRASH_FORMAT = Addition(
     changes=(
         (

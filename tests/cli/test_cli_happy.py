@@ -83,6 +83,15 @@ def test_what_could_not_be_tested_is_counted(host: FakeHost, words: tuple[str, .
     assert done.message == ("harness: --require-tested: 1 of 2 could not be tested here" if words else "")
 
 
+def test_check_refuses_a_kernel_that_is_not_there(host: FakeHost) -> None:
+    path = host.scenario("fake/two", ["fkae"])
+    done = host.harness("check", str(path))
+    assert done.status == 2
+    assert done.message.startswith(f"{path}:3:19: matrix.kernel[0]: there is no kernel 'fkae'; allowed: fake")
+    assert "did you mean 'fake'" in done.message
+    assert json.loads(host.harness("check", "--json", str(path)).out)["mistakes"][0]["line"] == 3
+
+
 def test_nothing_testable_stays_exit_5(host: FakeHost) -> None:
     (host.root / f"config-{guest.RELEASE}").write_text("# CONFIG_EFI_STUB is not set\nCONFIG_EFI=y\n")
     assert host.harness("run", "--require-tested").status == 5

@@ -170,7 +170,8 @@ def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("place", "command"),
     [
-        ("harness.cli.scenarios.load_files", "check"),
+        ("harness.cli.commands.import_module", "check"),
+        ("harness.cli.scenarios.find_files", "check"),
         ("harness.cli.run.this_host", "run"),
         ("harness.session.session.Session._look_ahead", "run"),
     ],
@@ -187,12 +188,12 @@ def test_an_exception_is_exit_3_and_no_traceback(host: FakeHost, place: str, com
 
 @pytest.mark.parametrize("error", [RecursionError("deep"), MemoryError(), AssertionError("x"), OSError(5, "I/O")])
 def test_whatever_is_raised(host: FakeHost, error: Exception) -> None:
-    assert injected(host, "harness.cli.scenarios.load_files", "check", error=error).status == 3
+    assert injected(host, "harness.cli.scenarios.find_files", "check", error=error).status == 3
 
 
 def test_debug_prints_the_traceback(host: FakeHost) -> None:
     host.environment["HARNESS_DEBUG"] = "1"
-    done = injected(host, "harness.cli.scenarios.load_files", "check")
+    done = injected(host, "harness.cli.scenarios.find_files", "check")
     assert (done.status, "Traceback" in done.err) == (3, True)
 
 

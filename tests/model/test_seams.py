@@ -43,7 +43,7 @@ def test_what_proves_nothing_is_refused(expect: object, steps: list[Any], values
         ("e820_stable", [KEXEC, KEXEC], {}),
         ({"crash_region": "kept"}, [KEXEC], {"cmdline": ["crashkernel=192M"]}),
         ({"crash_region": "kept"}, [{"kexec": {"syscall": "file", "cmdline": ["crashkernel=192M"]}}], {}),
-        ({"paging_levels": [5, 4, 5]}, [KEXEC, *CRASH], {}),
+        ({"paging_levels": [5, 4, 5]}, [KEXEC, *CRASH], {"cmdline": ["crashkernel=192M"]}),
         ({"boot_services_memory": "freed"}, [], {}),
     ],
 )

@@ -4,7 +4,7 @@
 report, from its first byte to its last, and ``every`` all of them. Titles follow syzkaller's wording, which kernel
 people know.
 
-To add a format, add a row to one of the tables ``formats_*.py``; see docs/crash-formats.md. A row's pattern is matched
+To add a format, add a row to one of the tables in ``formats/``; see docs/crash-formats.md. A row's pattern is matched
 at the beginning of a message (behind printk's timestamp), so a line that merely mentions a crash, from a program or in
 an echoed command, is none.
 
@@ -18,9 +18,9 @@ from collections.abc import Iterable
 
 from harness.evidence.crash import messages, parser
 from harness.evidence.crash.backtrace import backtrace
+from harness.evidence.crash.formats.values import Crash, Frame, Kind, Report, Severity
 from harness.evidence.crash.log import Log
 from harness.evidence.crash.report import MAX_ALIKE, Untold, every, first
-from harness.evidence.crash.values import Crash, Frame, Kind, Report, Severity
 from harness.evidence.klog import Line
 
 __all__ = [

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from harness.evidence.crash.formats.table import Format
+from harness.evidence.crash.formats.values import Kind
 from harness.evidence.crash.log import Reader
 from harness.evidence.crash.messages import Message
-from harness.evidence.crash.table import Format
-from harness.evidence.crash.values import Kind
 from harness.evidence.logform import Form
 
 _LATELY_BYTES = 1 << 14

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from harness.evidence.code.symbols import SymbolTable
+from harness.evidence.crash.formats.values import Frame
 from harness.evidence.crash.messages import Message
 from harness.evidence.crash.trace import Mark, item
-from harness.evidence.crash.values import Frame
 
 _PLACE = re.compile(
     r"(?P<function>[A-Za-z_$][\w$.]*)\+0x(?P<offset>[0-9a-f]+)(?:/0x(?P<size>[0-9a-f]+))?(?:\s+\[(?P<module>[\w-]+)[^\]]*\])?"

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.evidence.crash import parser
+from harness.evidence.crash.formats.table import Format
+from harness.evidence.crash.formats.values import Kind, Severity
 from harness.evidence.crash.messages import Message
-from harness.evidence.crash.table import Format
-from harness.evidence.crash.values import Kind, Severity
 
 # What a report is made of; other lines may stand between them.
 _BODY = re.compile(

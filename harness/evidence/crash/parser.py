@@ -7,18 +7,18 @@ import re
 from collections.abc import Mapping, Sequence
 
 from harness.evidence.crash import titles
-from harness.evidence.crash.formats_damage import MEMORY, OTHERS, PANICS
-from harness.evidence.crash.formats_faults import FAULTS, SANITIZERS
-from harness.evidence.crash.formats_kexec import KEXEC
-from harness.evidence.crash.formats_locks import HANGS, LOCKDEP, WARNINGS
-from harness.evidence.crash.formats_platform import PLATFORM
-from harness.evidence.crash.formats_xen import XEN
+from harness.evidence.crash.formats.damage import MEMORY, OTHERS, PANICS
+from harness.evidence.crash.formats.faults import FAULTS, SANITIZERS
+from harness.evidence.crash.formats.kexec import KEXEC
+from harness.evidence.crash.formats.locks import HANGS, LOCKDEP, WARNINGS
+from harness.evidence.crash.formats.platform import PLATFORM
+from harness.evidence.crash.formats.table import Format, Reason
+from harness.evidence.crash.formats.values import Kind
+from harness.evidence.crash.formats.xen import XEN
 from harness.evidence.crash.guilty import Blame, Where, blame, syscall_name
 from harness.evidence.crash.messages import Message
 from harness.evidence.crash.skip import is_generic
-from harness.evidence.crash.table import Format, Reason
 from harness.evidence.crash.trace import plain
-from harness.evidence.crash.values import Kind
 
 FORMATS: tuple[Format, ...] = (
     *PLATFORM, *KEXEC, *XEN, *SANITIZERS, *FAULTS, *MEMORY, *LOCKDEP, *HANGS, *WARNINGS, *PANICS, *OTHERS,

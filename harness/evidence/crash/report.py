@@ -12,11 +12,11 @@ from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.crash import around, parser, scan
 from harness.evidence.crash.backtrace import backtrace, moved, named
 from harness.evidence.crash.extent import Extent, extent
+from harness.evidence.crash.formats.table import Format
+from harness.evidence.crash.formats.values import Report
 from harness.evidence.crash.guilty import Where
 from harness.evidence.crash.log import Log, Memory, Reader
 from harness.evidence.crash.messages import Message
-from harness.evidence.crash.table import Format
-from harness.evidence.crash.values import Report
 from harness.evidence.logform import PLAIN, Form
 
 _WINDOW_BYTES = 1 << 18

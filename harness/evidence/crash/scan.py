@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.evidence.crash.formats.table import Format
 from harness.evidence.crash.log import Log
-from harness.evidence.crash.table import Format
 
 PIECE_BYTES = 1 << 18
 """A piece stays in the processor's cache while it is searched."""

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from harness.load.reading.document import DocPath
 from harness.load.reading.shape import Node, Shape, bounds, is_address, is_size, shape_of
 from harness.load.reading.words import allowed, count, did_you_mean, show, size_text
+from harness.model.base import MisplacedError
 
 M = TypeVar("M", bound=BaseModel)
 Written = Callable[[], Mapping[DocPath, str]]
@@ -88,6 +89,9 @@ def value_at(tree: Any, path: DocPath) -> Any:
 
 def _finding(error: ErrorDetails, tree: Any, shape: Shape, written: Mapping[DocPath, str]) -> Finding:
     path = shape.document_path(error["loc"])
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, MisplacedError):
+        path = (*path, *cause.path)
     value = value_at(tree, path)
     node = shape.at(path) or {}
     number = isinstance(value, int | float) and not isinstance(value, bool)

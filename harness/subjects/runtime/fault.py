@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from harness.evidence import efistatus
 from harness.evidence.defect import Defect
 from harness.evidence.logbook import Logbook
 from harness.model.causes import Cause, Status
@@ -174,7 +175,8 @@ def _no_error(call: Call) -> Iterator[Wrong]:
     else:
         good = call.number("errno") in (EINTR, EIO)
     if not good:
-        text = f"{call.title}: the call came back with errno {call.field('errno')}, status {call.field('status')}"
+        status = efistatus.with_name(call.field("status"))
+        text = f"{call.title}: the call came back with errno {call.field('errno')}, status {status}"
         yield Wrong(call, Cause.RUNTIME_FAULT_MISREPORTED, f"{text}: no error that says what happened")
 
 

@@ -103,7 +103,10 @@ def _behind(observations: Observations, end: RunEnd) -> str:
 def guest_error(observations: Observations, end: RunEnd) -> Fault:
     """An agent reported that it could not do a step."""
     if end.epoch == 0:
-        hint = "The EFI agent could not do what the plan says: look up its EFI status."
+        hint = (
+            "The EFI agent could not do what the plan says. EFI_NOT_FOUND: those pages are not free, or not there; "
+            "EFI_OUT_OF_RESOURCES: there is no such room. Choose another place, or give the machine more memory."
+        )
         return Fault(Cause.AGENT_ERROR, hint)
     if end.phase is Phase.STUB:
         return _stub(observations, end)

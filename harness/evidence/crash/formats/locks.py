@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from harness.evidence.crash.formats.table import FUNCTION, Format, row
+from harness.evidence.crash.formats.values import Kind, Severity
 from harness.evidence.crash.guilty import Where
-from harness.evidence.crash.table import FUNCTION, Format, row
-from harness.evidence.crash.values import Kind, Severity
 
 _O, _W = Severity.OOPS, Severity.WARNING
 _RUNNING = r"(?:(?:NMI )?watchdog: )?"

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from harness.evidence.crash.formats.values import Kind, Severity
 from harness.evidence.crash.guilty import Where
-from harness.evidence.crash.values import Kind, Severity
 
 
 class Reason(StrEnum):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.evidence.crash.table import Format, Reason, row
-from harness.evidence.crash.values import Kind, Severity
+from harness.evidence.crash.formats.table import Format, Reason, row
+from harness.evidence.crash.formats.values import Kind, Severity
 
 _XEN = r"\(XEN\) (?:\[[^\]]*\] )?"
 _P = Severity.PANIC

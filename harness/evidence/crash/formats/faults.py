@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from harness.evidence.crash.formats.table import FUNCTION, Format, row
+from harness.evidence.crash.formats.values import Kind, Severity
 from harness.evidence.crash.guilty import Where
-from harness.evidence.crash.table import FUNCTION, Format, row
-from harness.evidence.crash.values import Kind, Severity
 
 _P, _O, _W = Severity.PANIC, Severity.OOPS, Severity.WARNING
 # What makes an object for its caller, so that the leak is not in it.

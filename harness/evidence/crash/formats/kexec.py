@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.evidence.crash.table import Format, row
-from harness.evidence.crash.values import Kind, Severity
+from harness.evidence.crash.formats.table import Format, row
+from harness.evidence.crash.formats.values import Kind, Severity
 
 _TAGS = r"(?:[\w./-]+\[\d+\]: |\S+ [\w./-]+\[\d+\]: )?"
 """A journal's: the program with its pid, and perhaps the host before it."""

@@ -1,0 +1,1 @@
+"""Crash formats: a row each, by where they come from."""
