@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 from harness.cli.exits import Exit
-from harness.cli.logfile import open_log
 from harness.errors import InputError
 from harness.evidence import crash
 from harness.evidence.code.symbols import SymbolTable
 from harness.evidence.crash import Report
 from harness.evidence.defect import Defect
+from harness.load.reading.logs import open_log
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

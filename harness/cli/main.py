@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.cli.commands import PROGRAM, add_commands
 from harness.cli.exits import Exit, exit_of
-from harness.cli.output import Outputs, outputs
+from harness.cli.out.output import Outputs, outputs
 from harness.errors import HarnessError, QemuError, ScenarioErrors
 
 

@@ -7,8 +7,9 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from harness.cli import reports, setting
+from harness.cli import setting
 from harness.cli.exits import Exit, exit_for
+from harness.cli.out import reports
 from harness.judge.judge import judge as judge_record
 from harness.model.record import CommandEntry, EventEntry, FrameEntry, NoteEntry, PhaseEntry, SampleEntry
 from harness.record.record import Record, UnreadableRecordError

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.cli import reports, setting
-from harness.cli.document import Documents
+from harness.cli import setting
 from harness.cli.exits import Exit, despite_lost_document, exit_for
+from harness.cli.out import reports
+from harness.cli.out.document import Documents
 from harness.errors import Interrupted
 from harness.load.scenarios import Variant
 from harness.model.verdict import KnownIssue, Verdict

@@ -55,7 +55,7 @@ class Shielded:
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self.fault: InternalError | None = None
-        """Why it is told nothing more; it is a bug, for a reader that goes away is no error (harness.cli.output)."""
+        """Why it is told nothing more; a bug, for a reader that goes away is no error (harness.cli.out.output)."""
 
     def started(self, variant: str) -> None:
         self._tell(lambda: self._listener.started(variant))

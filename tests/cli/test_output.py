@@ -18,7 +18,7 @@ from fakes import fake_guest as guest
 from fakes.fake_guest import script
 from fakes.fake_host import Done, FakeHost
 
-from harness.cli.output import Output
+from harness.cli.out.output import Output
 from harness.judge.judge import judge
 from harness.report.progress import PlainProgress
 

@@ -128,6 +128,8 @@ BEYOND = {
     "refused-kexec-alone", "runtime-armed-not-hooked", "runtime-armed-set-variable", "runtime-fault-needs-memattr",
     "runtime-fault-without-set-variable", "runtime-none-is-no-fault", "runtime-not-hooked",
     "runtime-nothing-to-contain", "steps-after-reboot",
+    "crash-kernel-without-crashkernel", "kernel-at-outside-memory", "pad-over-memory", "table-below-too-much",
+    "table-outside-memory",
 }  # fmt: skip
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import reports
-from harness.cli.document import Documents
+from harness.cli.exits import Exit
+from harness.cli.out import reports
+from harness.cli.out.document import Documents
 from harness.errors import InputError
 from harness.model.causes import Cause, Status
 from harness.model.record import Phase
@@ -83,10 +84,12 @@ def test_text_shows_all_of_one_run_and_of_several_what_needs_a_person() -> None:
 @pytest.mark.usefixtures("three")
 def test_a_row_gives_run_its_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "out"
-    documents = Documents(reports.targets(parsed("add_files", "--lines", str(path), "--json", "-")), ("a/b[c]",) * 2)
-    assert documents.write(Results((RED, GREEN), 2, 1))
+    documents = Documents(reports.targets(parsed("add_files", "--lines", str(path), "--json", "-")), ("a/b[c]",) * 3)
+    assert documents.on_stdout
+    assert documents.write(documents.results(Exit.FAIL, (RED, GREEN)))
     assert path.read_text() == "a/b[c] FAIL\na/b[c] PASS\n"
-    assert json.loads(capsys.readouterr().out)["exit"] == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["exit"], document["not_run"]) == (1, ["a/b[c]"])
 
 
 @pytest.mark.usefixtures("three")

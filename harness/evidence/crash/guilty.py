@@ -15,6 +15,7 @@ from enum import StrEnum
 from harness.evidence.crash.messages import Message
 from harness.evidence.crash.skip import is_generic
 from harness.evidence.crash.trace import FIRMWARE, Item, Mark, items, plain
+from harness.evidence.ranges import PAGE_BYTES
 
 
 class Where(StrEnum):
@@ -114,7 +115,7 @@ def _in_firmware(messages: Sequence[Message]) -> bool:
     return False
 
 
-_NULL_PAGE = 4096
+_NULL_PAGE = PAGE_BYTES
 
 Generic = Callable[[str], bool]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.cli.exits import Exit, exit_of
-from harness.cli.output import delivered
-from harness.cli.reports import Target
+from harness.cli.out.output import delivered
+from harness.cli.out.reports import Target
 from harness.errors import HarnessError, Interrupted
 from harness.internal import internal_error
 from harness.model.verdict import Verdict

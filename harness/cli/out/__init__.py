@@ -1,0 +1,1 @@
+"""What a command gives back: reports, documents, and output that may be lost."""
