@@ -1,4 +1,4 @@
-"""EFI_STATUS by name (UEFI spec 2.10, appendix D): an agent and a driver report the number only."""
+"""EFI_STATUS by name (UEFI 2.10, appendix D): an agent and a driver report the number only."""
 
 from __future__ import annotations
 
