@@ -51,7 +51,7 @@ _OUTER = (
     r"|\ufeff|`{1,3}(?=\S)"
     rf"|\(d\d+\){_S}?"  # Xen: a guest's console
     rf"|##\[\w+\]{_S}?"  # GitHub: ##[error]
-    rf"|\d{{1,7}}(?:[:|]{_S}?|\t{_S}*)(?={_S}*(?:[^\d\s]|$|(?:[\w.+~-]+,)?\d+,\d+,|\d{{10}}|{_CLOCK}))"  # grep -n, cat -n
+    rf"|\d{{1,7}}(?:[:|]{_S}?|\t{_S}*)(?={_S}*(?:[^\d\s]|$|(?:[\w.+~-]+,)?\d+,\d+,|\d{{10}}|{_CLOCK}))"  # grep -n
 )
 _DATED = (
     rf"\({_CLOCK}\){_S}?|\[{_CLOCK}\]:?{_S}?|{_CLOCK}(?:{_S}?[:,|]{_S}|{_S}+|$){_AFTER_DATE}"
