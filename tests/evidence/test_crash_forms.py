@@ -115,7 +115,9 @@ def test_line_ends(path: Path):
 
 
 @given(
-    st.sampled_from(KERNELS), st.sampled_from(sorted(INSTEAD)), st.lists(st.sampled_from(sorted(AROUND)), max_size=2)
+    st.sampled_from(KERNELS),
+    st.sampled_from(sorted(INSTEAD)),
+    st.lists(st.sampled_from(sorted(AROUND)), max_size=2, unique=True),
 )
 @settings(max_examples=300, deadline=None)
 def test_any_forms_on_top_of_each_other(path: Path, inner: str, outer: list[str]):

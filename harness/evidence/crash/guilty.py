@@ -92,6 +92,7 @@ def _frames(chain: Sequence[str]) -> tuple[str, ...]:
     return tuple(syscall_name(function) for function in chain if not is_generic(function))
 
 
+_PLACE = re.compile(r"(?:RIP:? +(?:[0-9a-f]{4}:)?|EIP:? |EIP is at |pc : |epc ?: |PC is at )")
 _NO_SYMBOL = re.compile(
     r"(?:RIP:? +(?:0010:|0008:)?|EIP:? (?:0060:)?|pc : |epc ?: )\s*(?:\[<[0-9a-f]+>\]\s*){0,2}"
     r"0x(?P<address>[0-9a-f]{1,16})$"
@@ -109,9 +110,15 @@ def _in_firmware(messages: Sequence[Message]) -> bool:
     Until 4.20 or so, and before SetVirtualAddressMap, firmware runs where it lies; a jump to zero is nobody's code.
     """
     for index, message in enumerate(messages[:_REGISTERS]):
-        if (place := _NO_SYMBOL.match(message.text)) and int(place["address"], 16) > _NULL_PAGE:
-            behind = messages[index + 1 : index + _REGISTERS]
-            return any(_CALLS_FIRMWARE.search(item.text) for item in behind)
+        if _PLACE.match(message.text) is None:
+            continue
+        place = _NO_SYMBOL.match(message.text)  # a later place is that of who was interrupted
+        behind = messages[index + 1 : index + _REGISTERS]
+        return (
+            place is not None
+            and int(place["address"], 16) > _NULL_PAGE
+            and any(_CALLS_FIRMWARE.search(item.text) for item in behind)
+        )
     return False
 
 

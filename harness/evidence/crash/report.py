@@ -166,7 +166,8 @@ def _form(reader: Reader, line: int, stop: int, messages: Sequence[Message]) -> 
             return PLAIN
         after = klog.plain_text(reader.piece(stop, reader.line_end(stop))[:_KEY_BYTES])
         return reader.form(line) if after.strip() and not PLAIN.prefix(after).begins else PLAIN
-    if here[:1] in _DECORATIONS or here in (reader.piece(stop, stop + 2), _line_before(reader, line)):
+    before = _line_before(reader, line)  # this may be the rest of one that a mailer has cut
+    if here[:1] in _DECORATIONS or before[:1] in _STAMPS or here in (reader.piece(stop, stop + 2), before):
         return reader.form(line)
     return PLAIN
 

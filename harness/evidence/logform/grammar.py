@@ -47,11 +47,11 @@ _AFTER_DATE = (
 )
 _OUTER = (
     rf"(?:>|&gt;)+{_S}?"  # quotation
-    rf"|(?:[\w.@/-]{{1,40}}{_S}+)?\|{_S}"  # tables, some mailers, docker compose
+    rf"|(?:[\w.@/-]{{1,40}}{_S}+)?\|(?:{_S}|$)"  # tables, some mailers, docker compose
     r"|\ufeff|`{1,3}(?=\S)"
     rf"|\(d\d+\){_S}?"  # Xen: a guest's console
     rf"|##\[\w+\]{_S}?"  # GitHub: ##[error]
-    rf"|\d{{1,7}}(?:[:|]{_S}?|\t{_S}*)(?={_S}*(?:[^\d\s]|$|\d+,\d+,|{_CLOCK}))"  # grep -n, cat -n
+    rf"|\d{{1,7}}(?:[:|]{_S}?|\t{_S}*)(?={_S}*(?:[^\d\s]|$|(?:[\w.+~-]+,)?\d+,\d+,|\d{{10}}|{_CLOCK}))"  # grep -n
 )
 _DATED = (
     rf"\({_CLOCK}\){_S}?|\[{_CLOCK}\]:?{_S}?|{_CLOCK}(?:{_S}?[:,|]{_S}|{_S}+|$){_AFTER_DATE}"

@@ -93,8 +93,8 @@ KEXEC: tuple[Format, ...] = (
     row(
         Kind.KEXEC,
         ("kexec: ", "kexec["),
-        rf"{_TAGS}(?:kdumpctl(?:\[\d+\])?: )?"
-        r"kexec(?:\[\d+\])?: (?P<what>(?:failed to load kdump kernel|load failed).*)",
+        rf"{_TAGS}(?:kdumpctl(?:\[\d+\])?: )?kexec(?:\[\d+\])?: "
+        r"(?P<what>(?:failed to load kdump kernel|load failed).*)",
         "kexec: {what}",
         _W,
     ),
