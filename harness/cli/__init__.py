@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     hook, sys.unraisablehook = sys.unraisablehook, unraisable
     alarm = _signal.getsignal(_signal.SIGALRM)
     try:
-        from harness.cli.main import main as command
+        from harness.cli.dispatch import main as command
 
         return command(arguments)
     except KeyboardInterrupt:  # while importing, or while the last words are said

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.main import main
+from harness.cli.dispatch import main
 
 OOPS = b"""\
 [    1.0] clean

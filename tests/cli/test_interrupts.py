@@ -73,7 +73,7 @@ IN_MAIN = """
 import sys
 class Told:
     def find_spec(self, name, path=None, target=None):
-        if name == "harness.cli.main":
+        if name == "harness.cli.dispatch":
             print("in", flush=True)
 sys.meta_path.insert(0, Told())
 from harness.cli import main
@@ -143,7 +143,11 @@ def test_an_interrupt_in_a_destructor_is_not_lost(host: FakeHost) -> None:
 
 
 def test_an_interrupt_that_became_another_error(host: FakeHost) -> None:
-    for place in ("harness.cli.scenarios.find_files", "harness.cli.commands.import_module", "harness.cli.main.main"):
+    for place in (
+        "harness.cli.scenarios.find_files",
+        "harness.cli.commands.import_module",
+        "harness.cli.dispatch.main",
+    ):
         error = RuntimeError("Error calling __set_name__")
         error.__cause__ = KeyboardInterrupt()
         with patch(place, side_effect=error):

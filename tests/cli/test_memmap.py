@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.recorded import laid_out
 
-from harness.cli.main import main
+from harness.cli.dispatch import main
 from harness.evidence.listings import mapimport, mapread
 from harness.evidence.listings.entries import contradictions
 from harness.load.reading import yaml12

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from support.recorded import laid_out
 
-from harness.cli.main import main
+from harness.cli.dispatch import main
 
 from .test_memmap import ARM64, E820, HYPERV, ONE, RUN, TWIN, show
 

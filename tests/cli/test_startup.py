@@ -27,7 +27,7 @@ import json
 print(json.dumps([status, names]), file=sys.stderr)
 """
 FIRST = {"harness", "harness.cli", "harness.errors"}
-FIRST |= {f"harness.cli.{name}" for name in ("commands", "exits", "main", "out", "out.output")}
+FIRST |= {f"harness.cli.{name}" for name in ("commands", "dispatch", "exits", "out", "out.output")}
 PYDANTIC = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
 CRASH_LOG = b"[    1.000000] BUG: kernel NULL pointer dereference, address: 0000000000000000\n"
 
@@ -91,7 +91,7 @@ def test_list_imports_scenarios_and_nothing_that_runs_them(arguments: list[str])
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_help_of_a_command_imports_no_other_command(command: Command) -> None:
-    own = ("commands", "exits", "main", "out", "out.output", "out.reports", "setting")
+    own = ("commands", "dispatch", "exits", "out", "out.output", "out.reports", "setting")
     shared = {"harness.cli", *(f"harness.cli.{name}" for name in own)}
     if command.name == "culprit":
         shared |= {"harness.cli.run", "harness.cli.out.document"}  # it has the options of run

@@ -11,8 +11,8 @@ from evidence.fake_kernel import FIRMWARE, entry
 from support.recorded import RUNS, lay_out
 
 from harness.cli import fuzz as command
+from harness.cli.dispatch import main
 from harness.cli.exits import Exit
-from harness.cli.main import main
 from harness.errors import Interrupted
 from harness.evidence.faking.entries import parse_cmdline
 from harness.fuzz.campaign import Found, Outcome, Result
