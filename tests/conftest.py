@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from leaks import children, open_files
 from support.records import Copy
 from support.words import Notes, Told, compare, home, name_of
 
 from harness.clock import Deadline
+
+# In CI the same examples each time: a red run must be red again. At home new ones are tried.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 @pytest.fixture(autouse=True)
