@@ -35,6 +35,13 @@ def internal_error(error: BaseException) -> InternalError:
     )
 
 
+def by_interrupt(error: BaseException | None) -> bool:
+    """Was it a KeyboardInterrupt? Python makes an error of its own of some, such as one in ``__set_name__``."""
+    return error is not None and (
+        isinstance(error, KeyboardInterrupt) or by_interrupt(error.__cause__ or error.__context__)
+    )
+
+
 def _place(error: BaseException) -> str:
     """``file:line`` of the innermost frame that is ours."""
     home = Path(__file__).parent

@@ -30,9 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A signal that is ignored stays so: nohup(1), and background jobs of a shell without job control.
     heeded = [number for number in _SIGNALS if _signal.getsignal(number) != _signal.SIG_IGN]
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        for number in heeded:
-            _signal.signal(number, _signal.SIG_IGN)
+    raised: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raised.append(number)
+        for other in heeded:
+            _signal.signal(other, _signal.SIG_IGN)
         raise KeyboardInterrupt
 
     def unraisable(what: sys.UnraisableHookArgs) -> None:
@@ -49,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from harness.cli.dispatch import main as command
 
-        return command(arguments)
+        return command(arguments, lambda: bool(raised))
     except KeyboardInterrupt:  # while importing, or while the last words are said
         return _interrupted()
     except RuntimeError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,15 +14,19 @@ from harness.cli.out.output import Outputs, outputs
 from harness.errors import HarnessError, QemuError, ScenarioErrors
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The ``harness`` command. Returns its exit code; nothing but a FAIL is 1."""
+def main(arguments: Sequence[str] | None = None, stopped: Callable[[], bool] = lambda: False) -> int:
+    """The ``harness`` command. Returns its exit code; nothing but a FAIL is 1.
+
+    Args:
+        stopped: whether a signal has raised KeyboardInterrupt.
+    """
     with outputs() as both:
-        status = _status(arguments, both)
+        status = _status(arguments, both, stopped)
         both.out.flush()
         return _with_output(status, both)
 
 
-def _status(arguments: Sequence[str] | None, both: Outputs) -> int:
+def _status(arguments: Sequence[str] | None, both: Outputs, stopped: Callable[[], bool]) -> int:
     try:
         options = _parser().parse_args(arguments)  # it imports the command's module
         both.out.spare = getattr(options, "spare_output", False)
@@ -35,22 +39,14 @@ def _status(arguments: Sequence[str] | None, both: Outputs) -> int:
     except KeyboardInterrupt:
         return _interrupted()
     except Exception as error:  # noqa: BLE001  # Python would exit with 1, which means FAIL
-        return _unforeseen(error)
+        return _unforeseen(error, stopped)
 
 
-def _unforeseen(error: Exception) -> Exit:
-    if _by_interrupt(error):
-        return _interrupted()
-    from harness.internal import internal_error
+def _unforeseen(error: Exception, stopped: Callable[[], bool]) -> Exit:
+    """Once a KeyboardInterrupt was raised it is the cause, also of an error that does not say so: libraries lose it."""
+    from harness.internal import by_interrupt, internal_error
 
-    return explain(internal_error(error))
-
-
-def _by_interrupt(error: BaseException | None) -> bool:
-    """Some of Python turns a KeyboardInterrupt into an error of its own, such as ``__set_name__`` of a class."""
-    return error is not None and (
-        isinstance(error, KeyboardInterrupt) or _by_interrupt(error.__cause__ or error.__context__)
-    )
+    return _interrupted() if stopped() or by_interrupt(error) else explain(internal_error(error))
 
 
 def _interrupted() -> Exit:

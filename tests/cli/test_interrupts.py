@@ -154,6 +154,15 @@ def test_an_interrupt_that_became_another_error(host: FakeHost) -> None:
             assert host.harness("check").status == 130, place
 
 
+def test_an_interrupt_that_became_another_error_in_a_run(host: FakeHost) -> None:
+    """It ends all, and the document says what the process says."""
+    error = RuntimeError("Error calling __set_name__")
+    error.__cause__ = KeyboardInterrupt()
+    with patch("harness.cli.run.this_host", side_effect=error):
+        assert host.harness("run", "--json", "out.json").status == 130
+    assert json.loads((host.root / "cwd/out.json").read_text())["exit"] == 130
+
+
 def test_a_second_ctrl_c_while_cleaning_up(host: FakeHost) -> None:
     """QEMU is stopped (SIGSTOP): it takes a second until it is killed. Pressing again must not leave it."""
     host.play(script(_PHASES["kernel"], [{"signal": 19}]))

@@ -13,7 +13,7 @@ from harness.cli.exits import Exit, exit_of
 from harness.cli.out.output import delivered
 from harness.cli.out.reports import Target
 from harness.errors import HarnessError, Interrupted
-from harness.internal import internal_error
+from harness.internal import by_interrupt, internal_error
 from harness.model.verdict import Verdict
 from harness.report.results import Results
 
@@ -45,6 +45,8 @@ class Documents:
             self._ended(error)
             raise
         except Exception as error:
+            if by_interrupt(error):
+                raise self._ended(Interrupted("stopped on request")) from error
             raise self._ended(internal_error(error)) from error
 
     def not_run(self, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
